@@ -1,0 +1,137 @@
+"""Every setting, in one class: its name in the environment is `PHOTO_RECOMMENDER_` and the field's name.
+
+Every default is embedded (folders and SQLite files below `home`), so that nothing needs to be set to begin with.
+Switching one part to its twin on AWS is one variable.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from features.errors import ConfigurationError
+
+PREFIX = "PHOTO_RECOMMENDER_"
+
+
+class Settings(BaseSettings):
+    """The configuration of every process. Raises pydantic's ValidationError for a value that does not fit."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    # Where state lives
+    home: Path = Field(Path("var"), description="Folder of everything embedded: lake, databases, models, logs.")
+    lake_uri: str = Field("", description="The lake: a folder or `s3://bucket/prefix`. Default: `<home>/lake`.")
+    database_url: str = Field("", description="SQL database (SQLAlchemy URL). Default: SQLite below `home`.")
+    online_store: str = Field("", description="Online features: `redis://host:port/db`. Default: SQLite below `home`.")
+    registry_url: str = Field("", description="Feast's registry (SQLAlchemy URL). Default: SQLite below `home`.")
+    mlflow_uri: str = Field("", description="MLflow tracking and registry. Default: SQLite below `home`.")
+    mlflow_artifacts: str = Field("", description="Where MLflow keeps artifacts. Default: `<home>/mlflow/artifacts`.")
+
+    # Flickr
+    flickr_key: str = Field("", description="Flickr API key.")
+    flickr_secret: SecretStr = Field(SecretStr(""), description="Flickr API secret.")
+    flickr_rest_url: str = Field("https://api.flickr.com/services/rest/", description="Flickr's REST endpoint.")
+    flickr_oauth_url: str = Field("https://www.flickr.com/services/oauth", description="Flickr's OAuth endpoints.")
+    flickr_site_url: str = Field("https://www.flickr.com", description="Where Flickr's own pages live.")
+    flickr_timeout: float = Field(20.0, gt=0, description="Seconds to wait for one answer of Flickr.")
+    flickr_attempts: int = Field(6, ge=1, description="How often one call is tried before it fails.")
+    flickr_calls_per_hour: int = Field(3600, ge=1, description="Flickr's limit for the whole key.")
+
+    # Pulling
+    pull_max_favorites: int = Field(50_000, ge=1, description="Favorites kept of one user, newest first.")
+    pull_max_neighbors: int = Field(300, ge=0, description="Neighbors whose favorites are pulled for one user.")
+    pull_fresh_minutes: int = Field(120, ge=0, description="A user pulled this recently is not pulled again.")
+    lease_seconds: int = Field(120, ge=1, description="How long a worker holds a request without extending it.")
+
+    # Features
+    feature_history_days: int = Field(60, ge=1, description="Days of history that time-dependent features keep.")
+    neighbor_photos: int = Field(500, ge=1, description="Photos in `neighbor_candidates`.")
+    neighbor_people: int = Field(50, ge=0, description="People in `neighbor_candidates`.")
+
+    # Training
+    model_name: str = Field("photo-recommender", description="Name of the registered model in MLflow.")
+    als_factors: int = Field(64, ge=1)
+    als_regularization: float = Field(10.0, gt=0)
+    als_iterations: int = Field(15, ge=1)
+    confidence_alpha: float = Field(10.0, gt=0, description="α: a favorite's confidence is 1 + α·w.")
+    confidence_alpha_dismissal: float = Field(10.0, gt=0, description="α_d: a dismissal's confidence is 1 + α_d·w.")
+    recency_half_life_days: float = Field(365.0, gt=0, description="Days after which a favorite's weight is halved.")
+    degree_exponent: float = Field(0.5, ge=0, le=1, description="0: no degree weighting; 0.5: 1/√(degree·degree).")
+    holdout_days: float = Field(14.0, gt=0, description="The newest days, held out to evaluate.")
+    seed: int = 0
+
+    # Serving
+    host: str = Field("127.0.0.1", description="Address the service listens on.")
+    port: int = Field(3000, ge=1, le=65535, description="Port the service listens on.")
+    public_url: str = Field("", description="The website's address as people see it. Default: http://localhost:<port>.")
+    api_key: SecretStr = Field(SecretStr(""), description="When set, /recommend and /similar ask for it (Bearer).")
+    token_keys: Annotated[list[SecretStr], NoDecode] = Field(
+        default_factory=list, description="Fernet keys, newest first, comma separated. Default: made below `home`."
+    )
+    image_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=lambda: ["https://live.staticflickr.com", "https://*.staticflickr.com"],
+        description="Where pictures may come from (CSP `img-src`), comma separated.",
+    )
+    model_poll_seconds: float = Field(30.0, gt=0, description="How often the service looks for a new champion.")
+    session_days: int = Field(30, ge=1, description="A session ends so long after sign-in.")
+    sandbox_url: str = Field("", description="The Flickr sandbox, when it stands in for Flickr (the demo sets it).")
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in ("token_keys", "image_hosts"):
+            value = values.get(name)
+            if isinstance(value, str):
+                values[name] = [part.strip() for part in value.split(",") if part.strip()]
+        return values
+
+    @model_validator(mode="after")
+    def _fill_in(self) -> Settings:
+        home = self.home.absolute()
+        defaults = {
+            "home": home,
+            "lake_uri": self.lake_uri or str(home / "lake"),
+            "database_url": self.database_url or f"sqlite:///{home / 'photo_recommender.db'}",
+            "registry_url": self.registry_url or f"sqlite:///{home / 'feast' / 'registry.db'}",
+            "mlflow_uri": self.mlflow_uri or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            "mlflow_artifacts": self.mlflow_artifacts or str(home / "mlflow" / "artifacts"),
+            "public_url": self.public_url or f"http://localhost:{self.port}",
+        }
+        for name, value in defaults.items():
+            object.__setattr__(self, name, value)
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """This configuration as environment variables, for the processes that a job starts (secrets included)."""
+
+        def text(value: object) -> str:
+            if isinstance(value, SecretStr):
+                return value.get_secret_value()
+            if isinstance(value, list):
+                return ",".join(text(part) for part in value)
+            return str(value)
+
+        return {f"{PREFIX}{name.upper()}": text(getattr(self, name)) for name in type(self).model_fields}
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once from the environment and `.env`.
+
+    Raises ConfigurationError, which names the variable, the value and what is wrong with it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX + "*"
+        raise ConfigurationError(f"{name}={first['input']!r}: {first['msg']}. Correct or unset it.") from None
