@@ -133,9 +133,7 @@ IMPRESSIONS = LakeTable(
     key=("user_id", "photo_id", "shown_at"),
 )
 
-TABLES: dict[str, LakeTable] = {
-    table.name: table for table in (INTERACTIONS, PHOTOS, USERS, CONTACTS, IMPRESSIONS)
-}
+TABLES: dict[str, LakeTable] = {table.name: table for table in (INTERACTIONS, PHOTOS, USERS, CONTACTS, IMPRESSIONS)}
 
 
 def table_named(name: str) -> LakeTable:
@@ -143,9 +141,7 @@ def table_named(name: str) -> LakeTable:
     try:
         return TABLES[name]
     except KeyError:
-        raise SchemaError(
-            f"the lake has no table {name!r}; it has {', '.join(TABLES)}", field="table"
-        ) from None
+        raise SchemaError(f"the lake has no table {name!r}; it has {', '.join(TABLES)}", field="table") from None
 
 
 def conform(table: LakeTable, rows: pa.Table) -> pa.Table:
