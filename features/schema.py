@@ -147,8 +147,8 @@ def table_named(name: str) -> LakeTable:
 def conform(table: LakeTable, rows: pa.Table) -> pa.Table:
     """`rows` with exactly the table's columns, order and types.
 
-    Raises SchemaError that names the column when one is missing, unknown, of another type, or null where it must not be;
-    for interactions also when `kind` or `source` is not one of those known.
+    Raises SchemaError that names the column when one is missing, unknown, of another type, or null where it must not
+    be; for interactions also when `kind` or `source` is not one of those known.
     """
     missing = [f.name for f in table.schema if f.name not in rows.column_names and not f.nullable]
     if missing:
