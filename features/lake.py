@@ -148,18 +148,25 @@ class Lake:
         if delta is not None:
             delta.update_incremental()
             return delta
-        if not self.uri.startswith("s3://"):
-            Path(self.table_uri(table)).mkdir(parents=True, exist_ok=True)
-        delta = DeltaTable.create(
-            self.table_uri(table),
-            table.schema,
-            mode="ignore",
-            partition_by=list(table.partition_by) or None,
-            configuration={"delta.checkpointInterval": "50"},
-            storage_options=self._options,
-        )
+        delta = self._existing(table, None) or self._create(table)
         self._tables[table.name] = delta
         return delta
+
+    def _create(self, table: LakeTable) -> DeltaTable:
+        if not self.uri.startswith("s3://"):
+            Path(self.table_uri(table)).mkdir(parents=True, exist_ok=True)
+        try:
+            return DeltaTable.create(
+                self.table_uri(table),
+                table.schema,
+                mode="ignore",
+                partition_by=list(table.partition_by) or None,
+                configuration={"delta.checkpointInterval": "50"},
+                storage_options=self._options,
+            )
+        except CommitFailedError:
+            # Somebody else created it in the same moment.
+            return DeltaTable(self.table_uri(table), storage_options=self._options)
 
     def _write(
         self, delta: DeltaTable, table: LakeTable, rows: pa.Table, commit_properties: CommitProperties | None

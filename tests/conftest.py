@@ -1,4 +1,4 @@
-"""What every suite shares: settings that live in a temporary folder, a lake, a database, and the servers they may need."""
+"""What every suite shares: settings in a temporary folder, a lake, a database, and the servers they may need."""
 
 from __future__ import annotations
 
