@@ -1,2 +1,52 @@
-"""The command line."""
-def main() -> None: ...
+"""The command line `photo-recommender`: gathers the commands that each package offers, and how they end.
+
+What a person can do something about is said in one line on standard error, with an exit status of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Before NumPy is imported by anything: one thread a process, as `implicit` and the service bring their own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+
+import typer
+
+from features import commands as features_commands
+from features.errors import PhotoRecommenderError, StorageFullError, is_storage_full
+from pipelines import commands_pull, commands_train, demo
+from pipelines.sandbox import commands as sandbox_commands
+from serving import commands as serving_commands
+
+app = typer.Typer(
+    name="photo-recommender",
+    help="Learns taste from Flickr favorites and serves everybody a ranked wall of unseen photos.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for commands in (demo, sandbox_commands, commands_pull, features_commands, commands_train, serving_commands):
+    commands.register(app)
+
+
+def main() -> None:
+    """Run one command. Exit status: 0; 1 unexpected; 2 and above as in `features/errors.py`."""
+    try:
+        app()
+    except PhotoRecommenderError as error:
+        _end(error)
+    except Exception as error:
+        if not is_storage_full(error):
+            raise
+        _end(StorageFullError("no space left on the disk: free some, then run the same command again"))
+
+
+def _end(error: PhotoRecommenderError) -> None:
+    typer.secho(f"error: {error.message}", err=True, fg=typer.colors.RED)
+    sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,8 @@ PhotoRecommenderError
 
 from __future__ import annotations
 
+import errno
+
 __all__ = [
     "ConfigurationError",
     "CorruptModelError",
@@ -28,6 +30,7 @@ __all__ = [
     "PhotoRecommenderError",
     "SchemaError",
     "StorageFullError",
+    "is_storage_full",
 ]
 
 
@@ -90,3 +93,14 @@ class CorruptModelError(PhotoRecommenderError):
     code = "corrupt_model"
     http_status = 503
     exit_status = 5
+
+
+def is_storage_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind the error: the libraries below report it each in words of their own."""
+    while error is not None:
+        if isinstance(error, StorageFullError) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(error) for words in ("No space left on device", "database or disk is full")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
