@@ -6,7 +6,6 @@ moment leaves the previous build in place, and a reader never sees half of one.
 
 from __future__ import annotations
 
-import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from features.errors import DependencyError, StorageFullError
+from features.errors import DependencyError, StorageFullError, is_storage_full
 
 POINTER = "current.json"
 KEPT_BUILDS = 2
@@ -59,7 +58,7 @@ def _storage_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC or "No space left" in str(error):
+        if is_storage_full(error):
             raise StorageFullError(
                 f"no space left for features below {uri}: free some, then run the same command again"
             ) from error
@@ -89,9 +88,7 @@ class Builds:
         with _storage_errors(self.uri):
             self._fs.create_dir(folder, recursive=True)
             # Feast knows lists by the element name "item"; Parquet's own name for it ("element") is unknown to it.
-            pq.write_table(
-                rows, f"{folder}/part-0.parquet", filesystem=self._fs, use_compliant_nested_type=False
-            )
+            pq.write_table(rows, f"{folder}/part-0.parquet", filesystem=self._fs, use_compliant_nested_type=False)
 
     def publish(self, build: Build) -> None:
         """Make a completely written build the current one."""

@@ -41,7 +41,11 @@ class FeatureTable:
 
 
 def _table(
-    name: str, entity: Literal["user", "photo"], columns: dict[str, pa.DataType], description: str, history: bool = False
+    name: str,
+    entity: Literal["user", "photo"],
+    columns: dict[str, pa.DataType],
+    description: str,
+    history: bool = False,
 ) -> FeatureTable:
     fields = [pa.field(f"{entity}_id", pa.string(), nullable=False)]
     fields += [pa.field(column, kind) for column, kind in columns.items()]
@@ -68,8 +72,8 @@ USER_SNAPSHOT = _table(
         "contacts": _STRINGS,
         "watermark": pa.int64(),
     },
-    "Everything a user likes, dismissed and follows: complete, never capped. The lists of a group are parallel, times are "
-    "unix seconds; the watermark is the newest action of the site that is contained.",
+    "Everything a user likes, dismissed and follows: complete, never capped. The lists of a group are parallel, times "
+    "are unix seconds; the watermark is the newest action of the site that is contained.",
 )
 
 USER_ACTIVITY = _table(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.arrays import Int64, codes, flat, starts
 from features.feature_tables import PHOTO_POPULARITY, USER_ACTIVITY
 from features.schema import TIMESTAMP, Kind
 from features.state import ORDER
@@ -22,9 +22,6 @@ from features.state import ORDER
 DAY = 86_400_000_000
 """Microseconds of a day."""
 WINDOWS = {"favorites_7d": 7, "favorites_30d": 30, "favorites_365d": 365}
-
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def facts(rows: pa.Table, positive: str, negative: str, subject: str, owner: str
     users, subjects = codes(rows.column("user_id")), codes(rows.column(subject))
     times, created = (rows.column(name).cast(pa.int64()).to_numpy() for name in ORDER)
     index = np.lexsort((created, times, subjects, users))
-    group = _starts(users[index], subjects[index])
+    group = starts(users[index], subjects[index])
     holds = pc.equal(rows.column("kind"), positive).to_numpy()[index]
     before = np.concatenate(([False], holds[:-1])) & ~group
     begins = np.flatnonzero(holds & ~before)
@@ -83,40 +80,22 @@ def facts(rows: pa.Table, positive: str, negative: str, subject: str, owner: str
     end = np.where(ended, np.append(moments, 0)[candidate] // DAY, FOREVER)
     source = rows.take(pa.array(index[begins]))
     return Facts(
-        user=_plain(source.column("user_id")),
-        subject=_plain(source.column(subject)),
-        owner=_plain(source.column(owner)),
+        user=flat(source.column("user_id")),
+        subject=flat(source.column(subject)),
+        owner=flat(source.column(owner)),
         began=moments[begins],
         start=start,
         end=end,
     )
 
 
-def codes(column: pa.ChunkedArray | pa.Array) -> Int64:
-    """One number per distinct value, (n,); equal values have equal numbers."""
-    return np.asarray(_plain(column).dictionary_encode().indices, dtype=np.int64)
-
-
-def _plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    return column
-
-
-def _starts(*columns: Int64) -> Bool:
-    """True where a row differs from the one before it in any of the (sorted) columns; (n,)."""
-    changed = np.ones(len(columns[0]), dtype=bool)
-    if len(changed) > 1:
-        changed[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return changed
-
-
 def counts_by_day(measures: Sequence[Spans], first: int, last: int) -> tuple[Int64, Int64, Int64]:
     """How many spans of each measure cover each key, day by day, told only where a count changes.
 
     Arguments: m measures over the same keys; the first and the last day wanted.
-    Returns keys (n,), days (n,), counts (n, m), sorted by key and day: for each key with any span by then, its counts on
-    day `first` (what came before is summed up there), then a row for each later day, up to `last`, on which one changed.
+    Returns keys (n,), days (n,), counts (n, m), sorted by key and day: for each key with any span by then, its counts
+    on day `first` (what came before is summed up there), then a row for each later day, up to `last`, on which one
+    changed.
     """
     key = np.concatenate([part for spans in measures for part in (spans.key, spans.key)])
     day = np.concatenate([part for spans in measures for part in (spans.start, spans.end)])
@@ -124,15 +103,15 @@ def counts_by_day(measures: Sequence[Spans], first: int, last: int) -> tuple[Int
     delta = np.concatenate([part for s in measures for part in (np.ones(len(s.key)), -np.ones(len(s.key)))])
     wanted = day <= last
     key, day, measure, delta = key[wanted], np.maximum(day[wanted], first), measure[wanted], delta[wanted]
-    index = np.lexsort((day, key))
+    index = np.argsort(key * (last - first + 1) + (day - first))
     key, day, measure, delta = key[index], day[index], measure[index], delta[index]
-    rows = _starts(key, day)
+    rows = starts(key, day)
     row = np.cumsum(rows) - 1
     changes = np.zeros((int(rows.sum()), len(measures)), dtype=np.int64)
     np.add.at(changes, (row, measure), delta.astype(np.int64))
     keys, days = key[rows], day[rows]
     counts = np.cumsum(changes, axis=0)
-    groups = np.flatnonzero(_starts(keys))
+    groups = np.flatnonzero(starts(keys))
     if len(groups):
         base = np.vstack((np.zeros((1, len(measures)), dtype=np.int64), counts))[groups]
         counts -= np.repeat(base, np.diff(np.append(groups, len(keys))), axis=0)
@@ -160,9 +139,7 @@ def user_activity(interactions: pa.Table, contacts: pa.Table, now: datetime, his
     followed = facts(contacts, "follow", "unfollow", "contact_id", "contact_id", now)
     groups = (favorites, photos, people, followed)
     encoded = pa.concat_arrays([group.user for group in groups]).dictionary_encode()
-    users = np.split(
-        np.asarray(encoded.indices, dtype=np.int64), np.cumsum([len(group.user) for group in groups])[:-1]
-    )
+    users = np.split(np.asarray(encoded.indices, dtype=np.int64), np.cumsum([len(group.user) for group in groups])[:-1])
     neighbor_user, neighbor = neighbor_spans(users[0], favorites)
     dismissals = Spans(
         np.concatenate((users[1], users[2])),
@@ -174,13 +151,14 @@ def user_activity(interactions: pa.Table, contacts: pa.Table, now: datetime, his
         dismissals,
         Spans(users[3], followed.start, followed.end),
         Spans(neighbor_user, neighbor.start, neighbor.end),
+        Spans(users[0], favorites.start, np.full_like(favorites.start, FOREVER)),  # changes with last_favorite_at
     ]
     keys, days, counts = counts_by_day(measures, *_days(now, history_days))
     moments = _moments(days, now)
     return pa.table(
         {
             "user_id": encoded.dictionary.take(pa.array(keys)),
-            **dict(zip(("favorites", "dismissals", "contacts", "neighbors"), counts.T, strict=True)),
+            **dict(zip(("favorites", "dismissals", "contacts", "neighbors"), counts.T[:4], strict=True)),
             "last_favorite_at": last_before(users[0], favorites.began, keys, moments),
             "event_timestamp": moments,
             "created_timestamp": pa.repeat(pa.scalar(now, TIMESTAMP), len(keys)),
@@ -200,24 +178,22 @@ def neighbor_spans(user: Int64, favorites: Facts) -> tuple[Int64, Spans]:
     spans = Spans(pair, favorites.start[apart], favorites.end[apart])
     index = np.lexsort((spans.start, spans.key))
     key, start, end = spans.key[index], spans.start[index], spans.end[index]
-    # The union of a pair's spans: a new one begins where no earlier one of the pair reaches. Ends are made
-    # increasing over the pairs by an offset, so that one running maximum serves all of them.
-    offset = np.cumsum(_starts(key)) * (2 * FOREVER // max(len(key), 1) if len(key) > 1 else 1)
-    scale = int(start.max(initial=0)) + 2
-    capped = np.minimum(end, scale)
-    offset = np.cumsum(_starts(key)) * (scale + 1)
-    reach = np.maximum.accumulate(capped + offset)
-    begins = _starts(key)
+    # The union of a pair's spans: a new one begins where no earlier one of the pair reaches. An offset that grows from
+    # pair to pair keeps them apart, so that one running maximum serves all.
+    beyond = max(int(start.max(initial=0)), int(end[end < FOREVER].max(initial=0))) + 1
+    offset = np.cumsum(starts(key)) * (beyond + 1)
+    reach = np.maximum.accumulate(np.minimum(end, beyond) + offset)
+    begins = starts(key)
     begins[1:] |= start[1:] + offset[1:] > reach[:-1]
     last = np.flatnonzero(np.append(begins[1:], True)) if len(key) else np.array([], dtype=np.int64)
     united = reach[last] - offset[last]
-    return user[index][begins], Spans(key[begins], start[begins], np.where(united >= scale, FOREVER, united))
+    return user[index][begins], Spans(key[begins], start[begins], np.where(united == beyond, FOREVER, united))
 
 
 def last_before(user: Int64, began: Int64, keys: Int64, moments: pa.Array) -> pa.Array:
     """The newest of the times `began` of each asked user, up to and including the asked moment; null when none.
 
-    user, began: (n,), the events; keys: (m,) users and moments: (m,) timestamps, the questions. Returns (m,) timestamps.
+    user, began: (n,), the events; keys: (m,) users and moments: (m,) timestamps, the questions. Returns (m,) moments.
     """
     asked = moments.cast(pa.int64()).to_numpy()
     index = np.lexsort((began, user))
@@ -246,7 +222,7 @@ def photo_popularity(interactions: pa.Table, photos: pa.Table, now: datetime, hi
         {
             "photo_id": ids,
             **dict(zip((*WINDOWS, "favorites_total"), counts.T, strict=True)),
-            "uploaded_at": _plain(photos.column("uploaded_at")).take(place),
+            "uploaded_at": flat(photos.column("uploaded_at")).take(place),
             "event_timestamp": _moments(days, now),
             "created_timestamp": pa.repeat(pa.scalar(now, TIMESTAMP), len(keys)),
         },

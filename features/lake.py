@@ -6,9 +6,8 @@ What a row must look like is said in `features/schema.py`; what the rows mean to
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from features.errors import DependencyError, StorageFullError
+from features.errors import DependencyError, StorageFullError, is_storage_full
 from features.schema import TABLES, LakeTable, conform
 from features.settings import Settings
 
@@ -42,7 +41,7 @@ def _storage_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+        if is_storage_full(error):
             raise StorageFullError(
                 f"no space left for the lake at {uri}: free some, then run the same command again"
             ) from error
@@ -178,6 +177,11 @@ class Lake:
             partition_by=list(table.partition_by) or None,
             commit_properties=commit_properties,
         )
+
+
+def one_of(column: str, values: Iterable[str]) -> pc.Expression:
+    """`where` the column holds one of these strings; of none of them, no row is one."""
+    return pc.field(column).isin(pa.array(list(values), pa.string()))
 
 
 def _transaction_version(delta: DeltaTable, app_id: str) -> int:
