@@ -1,0 +1,91 @@
+"""A small world for the models: three styles, users who like one or two of them, and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from features.schema import Kind
+from training.data import Interactions, build_interactions
+from training.models import Recipe
+
+DAY = 86_400
+START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+
+Row = tuple[str, str, str, str, int]
+"""user_id, photo_id, owner_id, kind, unix seconds"""
+
+
+def log_of(rows: Iterable[Row]) -> pa.Table:
+    """Rows as the lake's log gives them."""
+    users, photos, owners, kinds, seconds = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), (), (), ())
+    times = pa.array([s * 1_000_000 for s in seconds], pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    return pa.table(
+        {
+            "user_id": pa.array(users, pa.string()),
+            "photo_id": pa.array(photos, pa.string()),
+            "owner_id": pa.array(owners, pa.string()),
+            "kind": pa.array([str(kind) for kind in kinds], pa.string()),
+            "event_timestamp": times,
+            "created_timestamp": times,
+            "faved_at": times,
+        }
+    )
+
+
+def interactions_of(
+    favorites: Mapping[str, Sequence[str]],
+    owners: Mapping[str, str] | None = None,
+    dismissed: Mapping[str, Sequence[str]] | None = None,
+    day: int = 0,
+) -> Interactions:
+    """Interactions in which every user favorited (and dismissed) these photos on one day."""
+    owners = owners or {}
+
+    def rows(of: Mapping[str, Sequence[str]], kind: Kind) -> list[Row]:
+        return [(u, p, owners.get(p, f"owner of {p}"), kind, START + day * DAY) for u, ps in of.items() for p in ps]
+
+    return build_interactions(log_of(rows(favorites, Kind.FAVORITE) + rows(dismissed or {}, Kind.DISMISS_PHOTO)))
+
+
+def style_of(photo_id: str) -> int:
+    """The style of a photo of `world_rows`."""
+    return int(photo_id[0])
+
+
+def world_rows(users: int = 60, photos: int = 120, days: int = 100, seed: int = 5) -> list[Row]:
+    """Favorites of users with one main style of three (nine favorites in ten are of it), over `days` days."""
+    rng = np.random.default_rng(seed)
+    photo_ids = [f"{row % 3}-{row:04d}" for row in range(photos)]
+    rows = []
+    for user in range(users):
+        liked = rng.permutation([p for p in photo_ids if style_of(p) == user % 3])[: photos // 5]
+        other = rng.permutation([p for p in photo_ids if style_of(p) != user % 3])[: photos // 50]
+        for photo in [*liked, *other]:
+            owner = f"u{int(photo[2:]) % users:03d}"
+            rows.append((f"u{user:03d}", photo, owner, Kind.FAVORITE, START + int(rng.integers(days * DAY))))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def world() -> Interactions:
+    return build_interactions(log_of(world_rows()))
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return Recipe(
+        kind="als",
+        factors=8,
+        regularization=1.0,
+        iterations=10,
+        alpha=10.0,
+        alpha_dismissal=10.0,
+        half_life_days=365.0,
+        degree_exponent=0.5,
+        seed=0,
+    )

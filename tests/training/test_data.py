@@ -1,0 +1,194 @@
+"""Numbering, histories and the temporal split."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.lake import Lake
+from features.schema import INTERACTIONS, Kind
+from features.user_state import UserState
+from tests.training.conftest import DAY, START, Row, interactions_of, log_of
+from training.data import Catalog, History, build_interactions, history_of, load_interactions, temporal_split, utc
+
+
+def test_photos_are_numbered_by_favorites_then_id() -> None:
+    interactions = interactions_of({"u1": ["b", "c"], "u2": ["c"], "u3": ["a"]})
+    assert interactions.catalog.photo_ids.tolist() == ["c", "a", "b"]
+    assert interactions.photo_degrees.tolist() == [2, 1, 1]
+    assert interactions.user_ids.tolist() == ["u1", "u2", "u3"]
+    assert interactions.user_degrees.tolist() == [2, 1, 1]
+
+
+def test_numbers_do_not_depend_on_the_order_of_the_log() -> None:
+    rows: list[Row] = [(f"u{n % 3}", f"p{n}", f"o{n % 2}", Kind.FAVORITE, START + n) for n in range(9)]
+    one, other = build_interactions(log_of(rows)), build_interactions(log_of(rows[::-1]))
+    assert one.catalog.photo_ids.tolist() == other.catalog.photo_ids.tolist()
+    assert one.catalog.owner_ids.tolist() == other.catalog.owner_ids.tolist()
+    assert all(
+        (a == b).all() for a, b in zip(vars(one.favorites).values(), vars(other.favorites).values(), strict=True)
+    )
+
+
+def test_a_photo_keeps_its_owner() -> None:
+    interactions = interactions_of({"u1": ["a", "b"]}, owners={"a": "o1", "b": "o2"})
+    assert dict(zip(interactions.catalog.photo_ids, interactions.catalog.owner_ids, strict=True)) == {
+        "a": "o1",
+        "b": "o2",
+    }
+
+
+def test_an_unknown_photo_has_row_minus_one() -> None:
+    catalog = interactions_of({"u1": ["a", "b"]}).catalog
+    assert catalog.rows(["b", "nothing", "a"]).tolist() == [1, -1, 0]
+    assert catalog.rows([]).tolist() == []
+
+
+def test_rows_of_owners_name_whose_they_are() -> None:
+    catalog = Catalog(np.array(["a", "b", "c"], dtype=object), np.array(["x", "y", "x"], dtype=object))
+    rows, positions = catalog.rows_of_owners(["nobody", "y", "x"])
+    assert rows.tolist() == [1, 0, 2]
+    assert positions.tolist() == [1, 2, 2]
+
+
+def test_a_dismissed_person_puts_a_negative_on_each_photo_that_is_no_favorite() -> None:
+    owners = {"a": "x", "b": "x", "c": "y"}
+    favorites: list[Row] = [(u, p, owners[p], Kind.FAVORITE, START) for u, p in (("u1", "a"), ("u2", "b"), ("u2", "c"))]
+    dismissal: Row = ("u1", "", "x", Kind.DISMISS_USER, START + 5)
+    interactions = build_interactions(log_of([*favorites, dismissal]))
+    history = interactions.history(0)
+    named = interactions.catalog.photo_ids[history.photo_rows].tolist()
+    assert list(zip(named, history.positive.tolist(), strict=True)) == [("a", True), ("b", False)]
+    assert history.times.tolist() == [START, START + 5]
+
+
+def test_a_favorite_that_is_dismissed_as_well_stays_a_favorite() -> None:
+    interactions = interactions_of({"u1": ["a", "b"]}, dismissed={"u1": ["a"]})
+    assert interactions.history(0).positive.tolist() == [True, True]
+
+
+def test_a_dismissal_taken_back_is_none() -> None:
+    rows: list[Row] = [
+        ("u1", "a", "x", Kind.FAVORITE, START),
+        ("u2", "b", "x", Kind.FAVORITE, START),
+        ("u1", "b", "x", Kind.DISMISS_PHOTO, START + 1),
+        ("u1", "b", "x", Kind.UNDISMISS_PHOTO, START + 2),
+    ]
+    assert len(build_interactions(log_of(rows)).dismissals) == 0
+
+
+def test_a_state_gives_the_history_that_training_saw() -> None:
+    rows: list[Row] = [
+        ("u1", "a", "x", Kind.FAVORITE, START),
+        ("u1", "c", "y", Kind.FAVORITE, START + 9),
+        ("u2", "b", "x", Kind.FAVORITE, START),
+        ("u2", "d", "y", Kind.FAVORITE, START),
+        ("u1", "", "x", Kind.DISMISS_USER, START + 5),
+        ("u1", "d", "y", Kind.DISMISS_PHOTO, START + 6),
+    ]
+    interactions = build_interactions(log_of(rows))
+    state = UserState(
+        user_id="u1",
+        favorite_ids=("c", "a", "not in the catalog"),
+        favorite_owners=("y", "x", "z"),
+        favorite_times=(START + 9, START, START),
+        dismissed_ids=("d",),
+        dismissed_owners=("y",),
+        dismissed_times=(START + 6,),
+        dismissed_people=("x", "somebody"),
+        dismissed_people_times=(START + 5, START),
+    )
+    served, trained = history_of(interactions.catalog, state), interactions.history(0)
+    for name in ("photo_rows", "times", "positive"):
+        assert getattr(served, name).tolist() == getattr(trained, name).tolist(), name
+        assert getattr(served, name).dtype == getattr(trained, name).dtype, name
+
+
+def test_nobody_has_an_empty_history() -> None:
+    history = history_of(interactions_of({"u1": ["a"]}).catalog, UserState.empty("u9"))
+    assert isinstance(history, History)
+    assert len(history.photo_rows) == 0
+
+
+def test_an_empty_lake_gives_empty_interactions(lake: Lake) -> None:
+    interactions = load_interactions(lake)
+    assert (interactions.n_users, interactions.n_photos, len(interactions.favorites)) == (0, 0, 0)
+    assert interactions.lake_versions == {INTERACTIONS.name: -1}
+
+
+def test_an_older_version_of_the_lake_can_be_read(lake: Lake, tmp_path: Path) -> None:
+    for photo in ("a", "b"):
+        rows = log_of([("u1", photo, "x", Kind.FAVORITE, START)])
+        rows = rows.append_column("source", pa.array(["flickr"]))
+        rows = rows.append_column("ingest_date", rows.column("created_timestamp").cast(pa.date32()))
+        lake.append(INTERACTIONS, rows)
+    newest = load_interactions(lake)
+    before = load_interactions(lake, version=newest.lake_versions[INTERACTIONS.name] - 1)
+    assert (newest.n_photos, before.n_photos) == (2, 1)
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["u1", "u2", "u3"]),
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.sampled_from([Kind.FAVORITE, Kind.FAVORITE, Kind.UNFAVORITE, Kind.DISMISS_PHOTO, Kind.DISMISS_USER]),
+        st.integers(0, 20),
+    ),
+    max_size=40,
+)
+
+
+def rows_of(drawn: list[tuple[str, str, Kind, int]]) -> list[Row]:
+    owner = {"a": "x", "b": "x", "c": "y", "d": "u1"}
+    return [
+        (user, "" if kind == Kind.DISMISS_USER else photo, owner[photo], kind, START + day * DAY)
+        for user, photo, kind, day in drawn
+    ]
+
+
+@given(events, st.integers(0, 20))
+def test_nothing_after_the_cut_changes_what_is_trained_on(drawn: list[tuple[str, str, Kind, int]], day: int) -> None:
+    rows, cut = rows_of(drawn), utc(START + day * DAY)
+    train = temporal_split(log_of(rows), cut).train
+    alone = build_interactions(log_of([row for row in rows if row[4] <= START + day * DAY]))
+    assert train.catalog.photo_ids.tolist() == alone.catalog.photo_ids.tolist()
+    assert train.user_ids.tolist() == alone.user_ids.tolist()
+    for events_of in ("favorites", "dismissals"):
+        for name in ("users", "photos", "times"):
+            assert (getattr(getattr(train, events_of), name) == getattr(getattr(alone, events_of), name)).all()
+    assert train.data_until <= START + day * DAY
+
+
+@given(events, st.integers(0, 20))
+def test_what_is_asked_for_is_new_to_the_user_and_came_later(drawn: list[tuple[str, str, Kind, int]], day: int) -> None:
+    rows, cut = rows_of(drawn), utc(START + day * DAY)
+    split = temporal_split(log_of(rows), cut)
+    later = {(user, photo) for user, photo, _, kind, at in rows if kind == Kind.FAVORITE and at > START + day * DAY}
+    for user, photos in zip(split.test_users, split.test_photos, strict=True):
+        assert len(photos) == len(set(photos.tolist())) > 0
+        seen = set(split.train.history(user).photo_rows.tolist())
+        for photo in photos.tolist():
+            assert photo not in seen
+            assert (split.train.user_ids[user], split.train.catalog.photo_ids[photo]) in later
+    assert 0 <= split.reachable <= 1
+
+
+def test_the_split_counts_what_could_not_be_known() -> None:
+    rows: list[Row] = [
+        ("u1", "a", "x", Kind.FAVORITE, START),
+        ("u2", "b", "x", Kind.FAVORITE, START),
+        ("u1", "b", "x", Kind.FAVORITE, START + 2 * DAY),
+        ("u1", "new photo", "x", Kind.FAVORITE, START + 2 * DAY),
+        ("new user", "a", "x", Kind.FAVORITE, START + 2 * DAY),
+        ("u2", "a", "x", Kind.FAVORITE, START + 9 * DAY),
+    ]
+    cut = utc(START + DAY)
+    split = temporal_split(log_of(rows), cut, until=cut + timedelta(days=2))
+    assert split.train.user_ids[split.test_users].tolist() == ["u1"]
+    assert [split.train.catalog.photo_ids[p].tolist() for p in split.test_photos] == [["b"]]
+    assert split.reachable == 1 / 3

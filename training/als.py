@@ -1,0 +1,167 @@
+"""Alternating least squares on signed confidences (`implicit`), and the exact fold-in of anybody's history.
+
+Hu, Koren, Volinsky 2008, "Collaborative Filtering for Implicit Feedback Datasets": factors by alternating ridge
+regressions; a user's vector follows from the photo factors and the user's own history alone, so it is never stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.linalg
+import scipy.sparse
+from implicit.cpu import _als
+from implicit.cpu.als import AlternatingLeastSquares
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from training.confidence import Weighting, fit_weighting, signed_confidence
+from training.data import History, Ids, Interactions
+from training.retrieval import strongest
+from training.storage import load_array, save_array
+
+Factors = NDArray[np.float32]
+
+
+def confidence_matrix(interactions: Interactions, weighting: Weighting) -> scipy.sparse.csr_matrix:
+    """The signed confidences of all interactions, float32 CSR (n_users, n_photos)."""
+    parts = []
+    for events, positive in ((interactions.favorites, True), (interactions.dismissals, False)):
+        degrees = interactions.user_degrees[events.users]
+        sign = np.full(len(events), positive)
+        values = signed_confidence(weighting, events.photos, events.times, sign, degrees)
+        parts.append((events.users, events.photos, values))
+    users, photos, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return scipy.sparse.csr_matrix((values, (users, photos)), shape=(interactions.n_users, interactions.n_photos))
+
+
+@dataclass(frozen=True)
+class ALS:
+    """Matrix factorization. A dismissal is a negative: preference 0, held with confidence 1 + α_d·w, in training and in
+    fold-in; it lowers the photo and what resembles it.
+
+    photo_factors: float32 (n_photos, factors), C order; gram: YᵀY, float32 (factors, factors).
+    user_factors: (n_users, factors), with `user_ids`, only in the process that trained.
+    """
+
+    kind: ClassVar[str] = "als"
+
+    photo_factors: Factors
+    gram: Factors
+    regularization: float
+    weighting: Weighting
+    user_factors: Factors | None = None
+    user_ids: Ids | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        interactions: Interactions,
+        *,
+        factors: int,
+        regularization: float,
+        iterations: int,
+        seed: int,
+        alpha: float,
+        alpha_dismissal: float,
+        half_life_days: float,
+        degree_exponent: float,
+    ) -> ALS:
+        """Train on all cores; the same seed and interactions give the same factors."""
+        weighting = fit_weighting(
+            interactions,
+            alpha=alpha,
+            alpha_dismissal=alpha_dismissal,
+            half_life_days=half_life_days,
+            degree_exponent=degree_exponent,
+        )
+        with threadpool_limits(1, "blas"):
+            model = AlternatingLeastSquares(
+                factors=factors, regularization=regularization, alpha=1.0, iterations=iterations, random_state=seed
+            )
+            model.fit(confidence_matrix(interactions, weighting), show_progress=False)
+            gram = model.item_factors.T @ model.item_factors
+        return cls(model.item_factors, gram, regularization, weighting, model.user_factors, interactions.user_ids)
+
+    def fold_in(self, history: History) -> Factors:
+        """The user's vector, float32 (factors,), by `implicit`'s own exact solver; zeros for an empty history."""
+        confidence = self._confidence(history)
+        user = np.zeros((1, self.gram.shape[0]), dtype=np.float32)
+        _als._least_squares(
+            self.gram,
+            np.array([0, len(confidence)], dtype=np.int32),
+            np.arange(len(confidence), dtype=np.int32),
+            confidence,
+            user,
+            np.ascontiguousarray(self.photo_factors[history.photo_rows]),
+            self.regularization,
+            num_threads=1,
+        )
+        vector: Factors = user[0]
+        return vector
+
+    def scores(self, history: History) -> NDArray[np.float32]:
+        """(n_photos,): the inner products of the photo factors with the folded-in user."""
+        result: NDArray[np.float32] = self.photo_factors @ self.fold_in(history)
+        return result
+
+    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> list[list[tuple[int, float]]]:
+        """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
+
+        score(i) = Σ_j y_iᵀ W y_j c_j over the favorites j, W the inverse of YᵀY + λI + Σ (|c| − 1) y yᵀ
+        (section 5 of the paper; what `implicit`'s `explain` computes, here for all rows at once).
+        """
+        confidence = self._confidence(history).astype(np.float64)
+        factors = self.photo_factors[history.photo_rows].astype(np.float64)
+        system = self.gram + self.regularization * np.eye(len(self.gram))
+        system = system + (factors.T * (np.abs(confidence) - 1.0)) @ factors
+        weighted = scipy.linalg.solve(system, self.photo_factors[rows].T.astype(np.float64), assume_a="pos")
+        favorites = history.favorites
+        contributions = (factors[history.positive] @ weighted) * confidence[history.positive, None]
+        return [strongest(favorites, column, n) for column in contributions.T]
+
+    def similarities(self, row: int) -> NDArray[np.float32]:
+        """(n_photos,): cosine of the photo factors with those of `row`."""
+        result: NDArray[np.float32] = (self.photo_factors @ self.photo_factors[row]) * (
+            self._inverse_norms * self._inverse_norms[row]
+        )
+        return result
+
+    @cached_property
+    def _inverse_norms(self) -> NDArray[np.float32]:
+        norms = np.sqrt(np.einsum("ij,ij->i", self.photo_factors, self.photo_factors))
+        inverse: NDArray[np.float32] = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+        return inverse
+
+    def _confidence(self, history: History) -> NDArray[np.float32]:
+        favorites = int(history.positive.sum())
+        return signed_confidence(self.weighting, history.photo_rows, history.times, history.positive, favorites)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays; the returned parameters belong into the manifest."""
+        save_array(folder, "photo_factors", self.photo_factors)
+        save_array(folder, "gram", self.gram)
+        save_array(folder, "photo_degrees", self.weighting.photo_degrees)
+        if self.user_factors is not None and self.user_ids is not None:
+            save_array(folder, "user_factors", self.user_factors)
+            pq.write_table(pa.table({"user_id": pa.array(self.user_ids, pa.string())}), folder / "users.parquet")
+        weighting = {name: value for name, value in vars(self.weighting).items() if name != "photo_degrees"}
+        return {"factors": self.gram.shape[0], "regularization": self.regularization, "weighting": weighting}
+
+    @classmethod
+    def load(cls, folder: Path, parameters: dict[str, Any], n_photos: int) -> ALS:
+        """The model as serving needs it: photo factors memory-mapped, no user factors. Raises CorruptModelError."""
+        factors = int(parameters["factors"])
+        degrees = load_array(folder, "photo_degrees", np.float32, (n_photos,))
+        return cls(
+            photo_factors=load_array(folder, "photo_factors", np.float32, (n_photos, factors)),
+            gram=load_array(folder, "gram", np.float32, (factors, factors)),
+            regularization=float(parameters["regularization"]),
+            weighting=Weighting(photo_degrees=degrees, **parameters["weighting"]),
+        )

@@ -1,0 +1,85 @@
+"""Signed confidence: how sure an interaction makes the model, and of what. Training and fold-in call the same function.
+
+A value is final (`alpha=1` goes to `implicit`): above 0 it is the confidence that the user likes the photo, below 0
+that the user does not. An unobserved pair counts 1 there: no value lies between −1 and 1, it would promote a dismissal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import Interactions
+
+SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """What confidence depends on, so that fold-in weighs exactly as training did.
+
+    photo_degrees: favorites of each photo in training, (n_photos,), at least 1. mean_weight: mean of the raw weight
+    over the training favorites (> 0). reference_time: unix seconds from which an event's age is counted.
+    """
+
+    alpha: float
+    alpha_dismissal: float
+    half_life_days: float
+    degree_exponent: float
+    reference_time: int
+    mean_weight: float
+    photo_degrees: NDArray[np.float32]
+
+
+def fit_weighting(
+    interactions: Interactions,
+    *,
+    alpha: float,
+    alpha_dismissal: float,
+    half_life_days: float,
+    degree_exponent: float,
+) -> Weighting:
+    """The weighting of these interactions, rescaled so that their favorites' weights have mean 1."""
+    unscaled = Weighting(
+        alpha=alpha,
+        alpha_dismissal=alpha_dismissal,
+        half_life_days=half_life_days,
+        degree_exponent=degree_exponent,
+        reference_time=interactions.data_until,
+        mean_weight=1.0,
+        photo_degrees=np.maximum(interactions.photo_degrees, 1).astype(np.float32),
+    )
+    favorites = interactions.favorites
+    weights = _weights(unscaled, favorites.photos, favorites.times, interactions.user_degrees[favorites.users])
+    mean = float(weights.mean()) if len(weights) else 1.0
+    return Weighting(**{**vars(unscaled), "mean_weight": mean if mean > 0 else 1.0})
+
+
+def signed_confidence(
+    weighting: Weighting,
+    photos: NDArray[np.int32],
+    times: NDArray[np.int64],
+    positive: NDArray[np.bool_],
+    user_degrees: NDArray[np.int64] | int,
+) -> NDArray[np.float32]:
+    """The values of a CSR row (or of many): favorite → +(1 + α·w), dismissal → −(1 + α_d·w); float32 (n,), |value| ≥ 1.
+
+    `user_degrees`: number of favorites of each event's user. w = recency × degree weight ÷ its mean in training, with
+    recency = 2^(−age/half-life) (an event after the reference time has age 0) and
+    degree weight = (degree of user × degree of photo)^(−exponent) (DESIGN.md, "Signed confidence").
+    """
+    weights = _weights(weighting, photos, times, user_degrees)
+    values = np.where(positive, 1.0 + weighting.alpha * weights, -(1.0 + weighting.alpha_dismissal * weights))
+    return values.astype(np.float32)
+
+
+def _weights(
+    weighting: Weighting, photos: NDArray[np.int32], times: NDArray[np.int64], user_degrees: NDArray[np.int64] | int
+) -> NDArray[np.float64]:
+    age_days = np.maximum(weighting.reference_time - times, 0) / SECONDS_A_DAY
+    recency = np.exp2(-age_days / weighting.half_life_days)
+    degrees = np.maximum(user_degrees, 1) * weighting.photo_degrees[photos].astype(np.float64)
+    weights: NDArray[np.float64] = recency * degrees**-weighting.degree_exponent / weighting.mean_weight
+    return weights

@@ -1,0 +1,97 @@
+"""How well models predict the favorites that came after a moment, from what each user had done until then.
+
+Every model is asked as it will be in serving: it folds in the history of the user, ranks all photos, and what would not
+be shown (favorites, dismissed photos, the user's own) is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from training import metrics
+from training.bundle import Bundle
+from training.data import Catalog, History, Split
+from training.models import Scorer
+from training.retrieval import top_rows
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one model achieved. ndcg, recall, average_precision: float64 (n_test_users,), in the split's order."""
+
+    k: int
+    ndcg: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    average_precision: NDArray[np.float64]
+    coverage: float
+    novelty: float
+
+    def summary(self) -> dict[str, float]:
+        """Means over the users, and the metrics of all lists together; names as in MLflow."""
+        return {
+            f"ndcg_at_{self.k}": float(self.ndcg.mean()),
+            f"recall_at_{self.k}": float(self.recall.mean()),
+            f"map_at_{self.k}": float(self.average_precision.mean()),
+            f"coverage_at_{self.k}": self.coverage,
+            f"novelty_at_{self.k}": self.novelty,
+        }
+
+
+@dataclass(frozen=True)
+class OtherCatalog:
+    """A bundle asked in the rows of another catalog; photos that it does not know score −∞, as it never shows them."""
+
+    bundle: Bundle
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, bundle: Bundle, catalog: Catalog) -> OtherCatalog:
+        return cls(bundle, bundle.photo_rows(catalog.photo_ids))
+
+    def scores(self, history: History) -> NDArray[np.float32]:
+        rows = self.rows[history.photo_rows]
+        known = rows >= 0
+        translated = History(rows[known].astype(np.int32), history.times[known], history.positive[known])
+        return np.where(self.rows >= 0, self.bundle.scores(translated)[self.rows], np.float32(-np.inf))
+
+
+def evaluate(
+    models: Mapping[str, Scorer], split: Split, k: int = 20, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Evaluation]:
+    """Each model's evaluation on the split, by fold-in from the histories before the cut, over all photos.
+
+    The split needs at least one test user. `progress` gets (lists made, lists to make).
+    """
+    train, n_test = split.train, len(split.test_users)
+    histories = [train.history(user) for user in split.test_users]
+    hidden = [_hidden(split, user, history) for user, history in zip(split.test_users, histories, strict=True)]
+    relevant = np.array([len(photos) for photos in split.test_photos])
+    result = {}
+    with threadpool_limits(1, "blas"):
+        for done, (name, model) in enumerate(models.items()):
+            ranked = np.full((n_test, k), -1, dtype=np.int64)
+            for i, history in enumerate(histories):
+                rows, _ = top_rows(model.scores(history), k, hidden[i])
+                ranked[i, : len(rows)] = rows
+                if progress is not None and (i + 1) % 100 == 0:
+                    progress(done * n_test + i + 1, len(models) * n_test)
+            hits = np.array([np.isin(ranked[i], photos) for i, photos in enumerate(split.test_photos)])
+            result[name] = Evaluation(
+                k=k,
+                ndcg=metrics.ndcg(hits, relevant),
+                recall=metrics.recall(hits, relevant),
+                average_precision=metrics.average_precision(hits, relevant),
+                coverage=metrics.coverage(ranked, train.n_photos),
+                novelty=metrics.novelty(ranked, train.photo_degrees, train.n_users),
+            )
+    return result
+
+
+def _hidden(split: Split, user: int, history: History) -> NDArray[np.int64]:
+    own, _ = split.train.catalog.rows_of_owners([split.train.user_ids[user]])
+    return np.concatenate([history.photo_rows.astype(np.int64), own])

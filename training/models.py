@@ -1,0 +1,107 @@
+"""The models, behind one small interface, and the recipe from which each is fit again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.settings import Settings
+from training.als import ALS
+from training.data import History, Interactions
+from training.neighbor_score import NeighborScore
+from training.popularity import Popularity
+
+
+class Scorer(Protocol):
+    """Whatever can score all photos for a history."""
+
+    def scores(self, history: History) -> NDArray[np.float32]:
+        """float32 (n_photos,), greater is better; finite for every history, an empty one too."""
+        ...
+
+
+class Model(Scorer, Protocol):
+    """A fitted model. Its arrays are in catalog rows; it folds in anybody and stores nobody's history to do so."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> list[list[tuple[int, float]]]: ...
+
+    def similarities(self, row: int) -> NDArray[np.float32]: ...
+
+    def save(self, folder: Path) -> dict[str, Any]: ...
+
+    @classmethod
+    def load(cls, folder: Path, parameters: dict[str, Any], n_photos: int) -> Self: ...
+
+
+MODELS: dict[str, type[Model]] = {"als": ALS, "neighbor_score": NeighborScore, "popularity": Popularity}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what comes out of a fit, but the interactions. It travels in the bundle's manifest."""
+
+    kind: str
+    factors: int
+    regularization: float
+    iterations: int
+    alpha: float
+    alpha_dismissal: float
+    half_life_days: float
+    degree_exponent: float
+    seed: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings, kind: str) -> Recipe:
+        return cls(
+            kind=kind,
+            factors=settings.als_factors,
+            regularization=settings.als_regularization,
+            iterations=settings.als_iterations,
+            alpha=settings.confidence_alpha,
+            alpha_dismissal=settings.confidence_alpha_dismissal,
+            half_life_days=settings.recency_half_life_days,
+            degree_exponent=settings.degree_exponent,
+            seed=settings.seed,
+        )
+
+    @classmethod
+    def from_manifest(cls, training: dict[str, Any]) -> Recipe:
+        """From a bundle's `training` entry. Raises KeyError when a part is missing."""
+        return cls(**{part.name: training[part.name] for part in fields(cls)})
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def of_kind(self, kind: str) -> Recipe:
+        """The same recipe for another kind of model."""
+        return replace(self, kind=kind)
+
+
+def fit(recipe: Recipe, interactions: Interactions) -> Model:
+    """The model that the recipe makes of these interactions."""
+    match recipe.kind:
+        case "als":
+            return ALS.fit(
+                interactions,
+                factors=recipe.factors,
+                regularization=recipe.regularization,
+                iterations=recipe.iterations,
+                seed=recipe.seed,
+                alpha=recipe.alpha,
+                alpha_dismissal=recipe.alpha_dismissal,
+                half_life_days=recipe.half_life_days,
+                degree_exponent=recipe.degree_exponent,
+            )
+        case "neighbor_score":
+            return NeighborScore.fit(interactions)
+        case "popularity":
+            return Popularity.fit(interactions, half_life_days=recipe.half_life_days)
+        case unknown:
+            raise ValueError(f"unknown kind of model {unknown!r}; known are {', '.join(MODELS)}")
