@@ -133,9 +133,7 @@ def _run(asked: Demo, processes: Children, stay_up: bool) -> None:
     mlflow.wait_until_healthy(f"{asked.mlflow_url}/health")
     worker = [sys.executable, "-m", "photo_recommender", "worker"]
     processes.start("worker", worker, settings.environment())
-    service = processes.start(
-        "service", [sys.executable, "-m", "photo_recommender", "serve"], settings.environment()
-    )
+    service = processes.start("service", [sys.executable, "-m", "photo_recommender", "serve"], settings.environment())
     service.wait_until_healthy(f"http://{HOST}:{asked.port}/readyz")
     _show(asked, settings, trained, _someone(people), time.monotonic() - began)
     if stay_up:
@@ -206,15 +204,13 @@ def _someone(people: list[dict[str, Any]]) -> str:
 def _show(asked: Demo, settings: Settings, trained: TrainReport, user_id: str, seconds: float) -> None:
     from rich.console import Console
 
-    from pipelines.tables import evaluation_table, wall_table
+    from pipelines.tables import metrics_table, wall_table
 
-    answer = httpx.post(
-        f"http://{HOST}:{asked.port}/recommend", json={"user_id": user_id, "limit": 20}, timeout=30
-    )
+    answer = httpx.post(f"http://{HOST}:{asked.port}/recommend", json={"user_id": user_id, "limit": 20}, timeout=30)
     answer.raise_for_status()
     console = Console()
     console.print(wall_table(answer.json()))
-    console.print(evaluation_table(trained))
+    console.print(metrics_table("Held-out favorites, ranked among all photos", trained.metrics, trained.kind))
     console.print(f"from nothing (or from where the last run stopped) to this wall: {seconds:.0f} s")
     console.print(
         f"the sandbox's call budget was raised to {settings.flickr_calls_per_hour:,} an hour (Flickr's is 3,600)\n"

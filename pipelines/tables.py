@@ -1,0 +1,60 @@
+"""What the terminal shows of a wall and of a training: tables for people, from the JSON that programs get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+
+def wall_table(answer: Mapping[str, Any]) -> Table:
+    """The photos of a recommendation (DESIGN.md's answer): photo, owner, score, because-of."""
+    about = f"{answer['strategy']}" + (", degraded" if answer["degraded"] else "")
+    model = f", model version {answer['model_version']}" if answer["model_version"] else ""
+    table = Table(title=f"Wall of {answer['user_id']} ({about}{model})", title_justify="left", expand=False)
+    table.add_column("", justify="right", style="dim")
+    table.add_column("photo", style="bold", no_wrap=True, max_width=36)
+    table.add_column("owner", no_wrap=True, max_width=24)
+    table.add_column("score", justify="right")
+    table.add_column("because of", no_wrap=True, max_width=56)
+    titles = answer.get("reason_photos", {})
+    for rank, photo in enumerate(answer["photos"], start=1):
+        because = (
+            f"{titles.get(reason['photo_id'], {}).get('title') or reason['photo_id']} ({reason['weight']:.0%})"
+            for reason in photo["reasons"]
+        )
+        table.add_row(
+            str(rank),
+            photo["title"] or photo["photo_id"],
+            photo["owner_name"] or photo["owner_id"],
+            f"{photo['score']:.3f}",
+            ", ".join(because),
+        )
+    return table
+
+
+def metrics_table(title: str, metrics: Mapping[str, Mapping[str, float]], chosen: str) -> Table:
+    """Models below each other, metrics beside each other; the best of each metric is bold, the chosen model marked."""
+    names: Sequence[str] = sorted({name for values in metrics.values() for name in values}, key=_order)
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    for name in names:
+        table.add_column(name, justify="right")
+    best = {name: max(values.get(name, float("-inf")) for values in metrics.values()) for name in names}
+    for model, values in metrics.items():
+        cells = [
+            f"[bold]{values[name]:.4f}[/]"
+            if values.get(name) == best[name]
+            else f"{values[name]:.4f}"
+            if name in values
+            else ""
+            for name in names
+        ]
+        table.add_row(f"{model} ◂" if model == chosen else model, *cells)
+    return table
+
+
+def _order(metric: str) -> tuple[int, str]:
+    first = ("ndcg", "recall", "map", "hr", "coverage", "novelty")
+    return next((n for n, prefix in enumerate(first) if metric.startswith(prefix)), len(first)), metric
