@@ -1,0 +1,214 @@
+"""The JSON that leaves: one model an answer, from which `/docs.json` and `/api/openapi.json` are made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+from pipelines.progress import Stage
+
+Strategy = Literal["personalized", "neighbors", "popular"]
+
+
+def _matching(pattern: str, message: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise PydanticCustomError("malformed", message)
+        return value
+
+    return check
+
+
+UserId = Annotated[
+    str,
+    AfterValidator(_matching(r"[0-9A-Za-z]{1,64}@N\d{2}", "must be a Flickr NSID, like 12037949754@N01")),
+    Field(description="A Flickr NSID.", examples=["12037949754@N01"]),
+]
+PhotoId = Annotated[
+    str,
+    AfterValidator(_matching(r"[0-9]{1,20}", "must be a Flickr photo's id, like 53412345678")),
+    Field(description="A Flickr photo's id.", examples=["53412345678"]),
+]
+
+MAX_PAGE = 30
+"""Flickr's terms: at most 30 of its users' photos on a page."""
+MAX_LIMIT = 500
+
+
+class RecommendRequest(BaseModel):
+    """What `POST /recommend` takes."""
+
+    user_id: UserId
+    limit: int = Field(30, ge=1, le=MAX_LIMIT)
+    people: int = Field(5, ge=0, le=50)
+    explain: bool = True
+
+
+class SimilarRequest(BaseModel):
+    """What `POST /similar` takes."""
+
+    photo_id: PhotoId
+    limit: int = Field(20, ge=1, le=MAX_LIMIT)
+
+
+class Person(BaseModel):
+    user_id: str
+    name: str
+    avatar_url: str | None
+
+
+class FoundPerson(Person):
+    path_alias: str | None
+
+
+class PersonToFollow(Person):
+    score: float
+    favorites_in_common: int
+
+
+class Reason(BaseModel):
+    """A favorite that speaks for a photo, and its share of the photo's score (above 1 where others speak against)."""
+
+    photo_id: str
+    weight: float
+
+
+class Thumbnail(BaseModel):
+    title: str
+    image_url: str
+    page_url: str
+
+
+class Photo(BaseModel):
+    """A photo as a page shows it. `sizes`: Flickr's size suffix → url, width, height (pixels)."""
+
+    photo_id: str
+    owner_id: str
+    owner_name: str
+    title: str
+    image_url: str
+    sizes: dict[str, dict[str, Any]]
+    width: int | None
+    height: int | None
+    page_url: str
+
+
+class RankedPhoto(Photo):
+    """`score` compares within one strategy only; `new`: uploaded in the last 30 days."""
+
+    score: float
+    new: bool
+    reasons: list[Reason]
+
+
+class Recommendation(BaseModel):
+    """A page of a wall.
+
+    strategy: what ranked its first photo; degraded: whether that is less than what is known of the person allows;
+    coverage: the share of the person's neighbors that was pulled; reason_photos: what `reasons` refer to.
+    """
+
+    user_id: str
+    user: Person
+    strategy: Strategy
+    degraded: bool
+    coverage: float
+    model_version: str | None
+    generated_at: datetime
+    next_cursor: str | None
+    photos: list[RankedPhoto]
+    people: list[PersonToFollow]
+    reason_photos: dict[str, Thumbnail]
+
+
+class SimilarPhoto(Photo):
+    score: float
+
+
+class SimilarPhotos(BaseModel):
+    photo_id: str
+    model_version: str
+    photos: list[SimilarPhoto]
+
+
+class SessionAnswer(BaseModel):
+    user: Person | None
+    csrf_token: str
+    sandbox: bool
+
+
+class LoginRequest(BaseModel):
+    return_to: str = Field("/", max_length=2000, description="Where on this site to come back to.")
+
+
+class LoginAnswer(BaseModel):
+    authorize_url: str
+
+
+class ProgressAnswer(BaseModel):
+    user_id: str
+    stage: Stage
+    made: int
+    finished: int
+    favorites: int
+    coverage: float
+    eta_seconds: float | None
+    error: str | None
+
+
+class ActionAnswer(BaseModel):
+    action_id: str
+    kind: str
+    photo_id: str
+    owner_id: str
+
+
+class Me(Person):
+    favorites: int
+    dismissed_photos: list[Photo]
+    dismissed_people: list[Person]
+
+
+class ModelStatus(BaseModel):
+    version: str
+    kind: str
+    photos: int
+    loaded_at: datetime
+
+
+class FeatureStatus(BaseModel):
+    version: str | None
+    built_at: datetime | None
+
+
+class Status(BaseModel):
+    """`model_error`: why the newest champion is not served; `queue`: pulls by state."""
+
+    model: ModelStatus | None
+    model_error: str | None
+    features: FeatureStatus
+    queue: dict[str, int]
+
+
+class SandboxPerson(Person):
+    favorites: int
+    visitor: bool
+
+
+class SandboxPeople(BaseModel):
+    people: list[SandboxPerson]
+
+
+class Error(BaseModel):
+    code: str
+    message: str
+    field: str | None
+
+
+class ErrorAnswer(BaseModel):
+    error: Error

@@ -1,0 +1,90 @@
+"""What can go wrong at the web's edge, and the one shape in which every error leaves.
+
+These extend the tree of features/errors.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from features.errors import (
+    DependencyError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    PhotoRecommenderError,
+    StorageFullError,
+    is_storage_full,
+)
+
+__all__ = [
+    "CrossSiteError",
+    "NoModelError",
+    "NotSignedInError",
+    "SiteNotBuiltError",
+    "TooLargeError",
+    "UnknownPhotoError",
+    "WrongKeyError",
+    "as_known",
+    "body_of",
+    "invalid",
+]
+
+
+class NotSignedInError(NotAllowedError):
+    code = "not_signed_in"
+    http_status = 401
+
+
+class WrongKeyError(NotAllowedError):
+    code = "wrong_key"
+    http_status = 401
+
+
+class CrossSiteError(NotAllowedError):
+    """A request that changes something and does not come from our own page."""
+
+    code = "cross_site"
+
+
+class NoModelError(DependencyError):
+    code = "no_model"
+
+
+class UnknownPhotoError(NotFoundError):
+    """The model, or Flickr, knows no such photo."""
+
+
+class SiteNotBuiltError(DependencyError):
+    code = "site_not_built"
+
+
+class TooLargeError(InvalidInputError):
+    code = "too_large"
+    http_status = 413
+
+
+def body_of(error: PhotoRecommenderError) -> dict[str, dict[str, str | None]]:
+    """The body of every error answer."""
+    return {"error": {"code": error.code, "message": error.message, "field": error.field}}
+
+
+def as_known(error: Exception) -> PhotoRecommenderError:
+    """The error as one of the tree: a full disk is told as such, anything unforeseen tells nothing of the inside."""
+    if isinstance(error, PhotoRecommenderError):
+        return error
+    if is_storage_full(error):
+        return StorageFullError("the disk is full; nothing was recorded. Free some space, then try again")
+    return PhotoRecommenderError("something went wrong here; the service's log has the details")
+
+
+def invalid(problems: Sequence[Mapping[str, Any]]) -> InvalidInputError:
+    """pydantic's list of problems as our error: the first one, with the field and what was sent."""
+    first = problems[0]
+    if first["type"] == "json_invalid":
+        return InvalidInputError(f"the body is no JSON: {first['ctx']['error']}", field="body")
+    field = str(first["loc"][-1]) if first["loc"] else "body"
+    if first["type"] == "missing":
+        return InvalidInputError(f"{field} is missing", field=field)
+    return InvalidInputError(f"{field}={str(first.get('input'))[:80]!r}: {first['msg']}", field=field)

@@ -1,0 +1,61 @@
+"""What a serving process has open: database, online features, champion, keys. Opened once, handed to every face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from features.database import open_database
+from features.online import OnlineFeatures
+from features.settings import Settings
+from pipelines.flickr import Flickr, FlickrToken, open_flickr
+from serving.champion import ChampionWatch
+from serving.ranking import Recommender
+from serving.tokens import Vault, open_vault
+
+INTERACTIVE_ATTEMPTS = 2
+"""A person waits for the answer: better a quick "Flickr does not answer" than a minute of backing off."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    settings: Settings
+    engine: sa.Engine
+    online: OnlineFeatures
+    watch: ChampionWatch
+    recommender: Recommender
+    vault: Vault
+
+    @cached_property
+    def flickr(self) -> Flickr:
+        """Flickr without anybody's token. Raises when no API key is set: only what needs Flickr fails then."""
+        return open_flickr(self._interactive)
+
+    def flickr_of(self, token: FlickrToken) -> Flickr:
+        """Flickr in the name of the token's owner."""
+        return open_flickr(self._interactive, token)
+
+    @cached_property
+    def _interactive(self) -> Settings:
+        attempts = min(self.settings.flickr_attempts, INTERACTIVE_ATTEMPTS)
+        return self.settings.model_copy(update={"flickr_attempts": attempts})
+
+    def close(self) -> None:
+        self.watch.stop()
+        self.engine.dispose()
+
+
+def open_runtime(settings: Settings) -> Runtime:
+    """Open everything; nothing is served yet: `watch.start()` or `watch.refresh()` loads the champion.
+
+    Raises ConfigurationError or DependencyError when the database or the keys can't be used.
+    """
+    from training.tracking import champion_folder
+
+    engine = open_database(settings.database_url)
+    online = OnlineFeatures(settings)
+    watch = ChampionWatch(settings, champion_folder)
+    recommender = Recommender(engine, online, lambda: watch.served)
+    return Runtime(settings, engine, online, watch, recommender, open_vault(settings))

@@ -1,0 +1,88 @@
+"""The BentoML service: `POST /recommend` and `POST /similar` for services, and the web application mounted beside them.
+
+`bentoml serve` and `bentoml build` find it through `bentofile.yaml`. Importing it opens nothing; each worker does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+# Before NumPy is imported by anything: a request folds one person in, on one thread.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar, cast
+
+import bentoml
+import structlog
+from pydantic import Field
+
+from features.logs import configure_logging
+from features.settings import get_settings
+from serving.answers import MAX_LIMIT, PhotoId, Recommendation, SimilarPhotos, UserId
+from serving.api import answer_of, create_app, log_failure
+from serving.door import Door
+from serving.errors import as_known
+from serving.runtime import open_runtime
+from serving.security import SecurityHeaders
+
+THREADS = 16
+"""Requests to the Bento APIs that are worked on at once in a worker; BentoML's own default is 1."""
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+app = create_app()
+
+
+@bentoml.asgi_app(app, path="/")
+@bentoml.service(name="photo_recommender", threads=THREADS, logging={"access": {"enabled": False}})
+class PhotoRecommender:
+    """Learns taste from Flickr favorites: a ranked wall of unseen photos for everybody, and photos alike."""
+
+    def __init__(self) -> None:
+        settings = get_settings()
+        configure_logging(settings)
+        # Addresses hold whose wall it is, and in OAuth's callback a secret: what was asked is not for the log.
+        logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+        self._runtime = open_runtime(settings)
+        self._runtime.watch.start()
+        app.state.runtime = self._runtime
+
+    @bentoml.api(route="/recommend")  # type: ignore[untyped-decorator]
+    def recommend(
+        self,
+        user_id: UserId,
+        limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 30,
+        people: Annotated[int, Field(ge=0, le=50)] = 5,
+        explain: bool = True,
+    ) -> Recommendation:
+        """The first `limit` photos of a person's wall and `people` worth following, with reasons if `explain`."""
+        return _answered(
+            lambda: self._runtime.recommender.recommend(user_id, limit=limit, people=people, explain=explain)
+        )
+
+    @bentoml.api(route="/similar")  # type: ignore[untyped-decorator]
+    def similar(self, photo_id: PhotoId, limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 20) -> SimilarPhotos:
+        """Photos that the same people like."""
+        return _answered(lambda: self._runtime.recommender.similar(photo_id, limit))
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def close(self) -> None:
+        self._runtime.close()
+
+
+def _answered(work: Callable[[], T]) -> T:
+    """What the work returns, or its error as a response in our one shape, which BentoML passes on as it is."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001  (BentoML would answer in a shape of its own)
+        known = as_known(error)
+        log_failure(error, known)
+        return cast(T, answer_of(known))
+
+
+for middleware in (SecurityHeaders, Door):  # the first is the outermost
+    PhotoRecommender.add_asgi_middleware(middleware)  # type: ignore[attr-defined]  # the decorator's types hide it
