@@ -1,0 +1,96 @@
+// The JSON of the web API: what its answers look like on the wire, field by field.
+
+export interface Person {
+  user_id: string;
+  name: string;
+  avatar_url: string | null;
+}
+
+export interface Session {
+  user: Person | null;
+  csrf_token: string;
+  sandbox: boolean;
+}
+
+export interface FoundPerson extends Person {
+  path_alias: string | null;
+}
+
+export interface SandboxPerson extends Person {
+  favorites: number;
+  visitor: boolean;
+}
+
+export type Stage = "unknown" | "queued" | "favorites" | "contacts" | "neighbors" | "done" | "failed";
+
+export interface Progress {
+  user_id: string;
+  stage: Stage;
+  made: number;
+  finished: number;
+  favorites: number;
+  coverage: number;
+  eta_seconds: number | null;
+  error: string | null;
+}
+
+export interface ImageSize {
+  url: string;
+  width: number | null;
+  height: number | null;
+}
+
+export interface Reason {
+  photo_id: string;
+  weight: number;
+}
+
+export interface ReasonPhoto {
+  title: string;
+  image_url: string;
+  page_url: string;
+}
+
+export interface Photo {
+  photo_id: string;
+  owner_id: string;
+  owner_name: string;
+  title: string;
+  image_url: string;
+  /** Keyed by Flickr's size suffix: "m", "z", "l", … */
+  sizes: Record<string, ImageSize>;
+  width: number | null;
+  height: number | null;
+  page_url: string;
+  score: number;
+  new: boolean;
+  reasons: Reason[];
+}
+
+export interface RecommendedPerson extends Person {
+  score: number;
+  favorites_in_common: number;
+}
+
+export type Strategy = "personalized" | "neighbors" | "popular";
+
+export interface Recommendations {
+  user_id: string;
+  user: Person;
+  strategy: Strategy;
+  degraded: boolean;
+  coverage: number;
+  model_version: string | null;
+  generated_at: string;
+  next_cursor: string | null;
+  photos: Photo[];
+  people: RecommendedPerson[];
+  reason_photos: Record<string, ReasonPhoto>;
+}
+
+export interface ActionReceipt {
+  action_id: string;
+  kind: string;
+  photo_id: string;
+  owner_id: string;
+}

@@ -1,0 +1,213 @@
+// The wall that is open: its photos and people as the service ranked them, and the pull behind it. What the person
+// dismissed is left out at once; the next ranking leaves it out by itself.
+
+import { defineStore } from "pinia";
+import { computed, ref } from "vue";
+
+import * as api from "../api/client";
+import { followProgress, isFinished } from "../api/progress";
+import type { Person, Photo, Progress, ReasonPhoto, Recommendations, RecommendedPerson } from "../api/types";
+import { useActions } from "./actions";
+import { useNotices } from "./notices";
+import { useSession } from "./session";
+
+type Standing = Pick<Recommendations, "strategy" | "degraded" | "coverage">;
+
+/** While a pull runs, the wall is ranked anew at most this often. */
+const LIVE_REFRESH_MS = 3_000;
+
+export const useWall = defineStore("wall", () => {
+  const actions = useActions();
+  const notices = useNotices();
+  const session = useSession();
+
+  const userId = ref("");
+  const person = ref<Person | null>(null);
+  const standing = ref<Standing | null>(null);
+  const rankedPhotos = ref<Photo[]>([]);
+  const rankedPeople = ref<RecommendedPerson[]>([]);
+  const reasonPhotos = ref<Record<string, ReasonPhoto>>({});
+  const cursor = ref<string | null>(null);
+  const loading = ref(false);
+  const loadingMore = ref(false);
+  const error = ref<api.ApiError | null>(null);
+  const moreError = ref<string | null>(null);
+  const progress = ref<Progress | null>(null);
+  const pullError = ref<string | null>(null);
+  const streamLost = ref(false);
+  /** How often the pull brought something better than what is shown, and how much of that is ranked by now. */
+  const improvements = ref(0);
+  const improvementsRanked = ref(0);
+  const actionsRanked = ref(0);
+
+  const own = computed(() => session.user !== null && session.user.user_id === userId.value);
+  const photos = computed(() =>
+    rankedPhotos.value.filter(
+      (photo) => !actions.dismissedPhotos.has(photo.photo_id) && !actions.dismissedPeople.has(photo.owner_id),
+    ),
+  );
+  const people = computed(() => rankedPeople.value.filter((someone) => !actions.dismissedPeople.has(someone.user_id)));
+  const pulling = computed(() => progress.value !== null && !isFinished(progress.value));
+  const pullFailure = computed(() => {
+    if (progress.value?.stage !== "failed") return pullError.value;
+    return progress.value.error ?? "Nobody knows why.";
+  });
+  const hasMore = computed(() => cursor.value !== null);
+  /** A better ranking can be had: the pull brought something, or the person faved or dismissed. */
+  const newRanking = computed(
+    () => improvements.value > improvementsRanked.value || (own.value && actions.accepted > actionsRanked.value),
+  );
+
+  let visit = 0;
+  let lastRanking = 0;
+  let shownRanking = 0;
+  let rankedAt = 0;
+  let stopFollowing = (): void => undefined;
+
+  /** Opens somebody's wall: shows what is known of them now, and asks for a pull meanwhile. */
+  async function open(id: string): Promise<void> {
+    close();
+    userId.value = id;
+    await Promise.all([rank(), pull()]);
+  }
+
+  /** Leaves the wall: forgets it and stops following the pull. */
+  function close(): void {
+    visit++;
+    stopFollowing();
+    userId.value = "";
+    person.value = null;
+    standing.value = null;
+    rankedPhotos.value = [];
+    rankedPeople.value = [];
+    reasonPhotos.value = {};
+    cursor.value = null;
+    loading.value = loadingMore.value = false;
+    error.value = moreError.value = null;
+    progress.value = pullError.value = null;
+    streamLost.value = false;
+    improvements.value = improvementsRanked.value = 0;
+  }
+
+  /** Reads the first page anew. What is shown stays until the answer is there. */
+  async function rank(): Promise<void> {
+    const thisVisit = visit;
+    const thisRanking = ++lastRanking;
+    const accepted = actions.accepted;
+    const improved = improvements.value;
+    // Of two rankings under way at once, the one asked for later is the better one, whichever is answered first.
+    const outdated = (): boolean => thisVisit !== visit || thisRanking < shownRanking;
+    loading.value = true;
+    rankedAt = Date.now();
+    try {
+      const answer = await api.getRecommendations(userId.value, null);
+      if (outdated()) return;
+      shownRanking = thisRanking;
+      error.value = moreError.value = null;
+      improvementsRanked.value = improved;
+      actionsRanked.value = accepted;
+      person.value = answer.user;
+      standing.value = answer;
+      rankedPhotos.value = answer.photos;
+      rankedPeople.value = answer.people;
+      reasonPhotos.value = answer.reason_photos;
+      cursor.value = answer.next_cursor;
+    } catch (failure) {
+      if (outdated()) return;
+      if (standing.value === null) error.value = asApiError(failure);
+      else notices.showError(api.messageOf(failure));
+    } finally {
+      if (thisRanking === lastRanking) loading.value = false;
+    }
+  }
+
+  async function loadMore(): Promise<void> {
+    if (cursor.value === null || loadingMore.value) return;
+    const thisVisit = visit;
+    const asked = cursor.value;
+    loadingMore.value = true;
+    try {
+      const answer = await api.getRecommendations(userId.value, asked);
+      // A ranking that arrived meanwhile has a cursor of its own, and this page does not belong to it.
+      if (thisVisit !== visit || asked !== cursor.value) return;
+      moreError.value = null;
+      const shown = new Set(rankedPhotos.value.map((photo) => photo.photo_id));
+      rankedPhotos.value.push(...answer.photos.filter((photo) => !shown.has(photo.photo_id)));
+      Object.assign(reasonPhotos.value, answer.reason_photos);
+      cursor.value = answer.next_cursor;
+    } catch (failure) {
+      if (thisVisit === visit && asked === cursor.value) moreError.value = api.messageOf(failure);
+    } finally {
+      if (thisVisit === visit) loadingMore.value = false;
+    }
+  }
+
+  /** Asks the service to read this person's favorites from Flickr, and follows it. */
+  async function pull(): Promise<void> {
+    const thisVisit = visit;
+    pullError.value = null;
+    try {
+      const begun = await api.requestPull(userId.value);
+      if (thisVisit !== visit) return;
+      progress.value = begun;
+      if (isFinished(begun)) return;
+      stopFollowing();
+      stopFollowing = followProgress(userId.value, {
+        onProgress: takeProgress,
+        onLost: (lost) => (streamLost.value = lost),
+        onRefused: (refusal) => {
+          progress.value = null;
+          pullError.value = refusal.message;
+        },
+      });
+    } catch (failure) {
+      if (thisVisit === visit) pullError.value = api.messageOf(failure);
+    }
+  }
+
+  function takeProgress(next: Progress): void {
+    const before = progress.value;
+    progress.value = next;
+    if (next.stage === "done") {
+      improve();
+      return;
+    }
+    const grown = before === null || next.coverage > before.coverage;
+    if (next.stage === "neighbors" && grown && Date.now() - rankedAt >= LIVE_REFRESH_MS) improve();
+  }
+
+  /** Shows a better ranking at once to somebody at the top of the page; further down, offers it. */
+  function improve(): void {
+    if (window.scrollY < window.innerHeight / 3 && actions.accepted === actionsRanked.value) void rank();
+    else improvements.value++;
+  }
+
+  return {
+    userId,
+    person,
+    standing,
+    photos,
+    people,
+    reasonPhotos,
+    own,
+    loading,
+    loadingMore,
+    hasMore,
+    error,
+    moreError,
+    progress,
+    pulling,
+    pullFailure,
+    streamLost,
+    newRanking,
+    open,
+    close,
+    rank,
+    loadMore,
+    pull,
+  };
+});
+
+function asApiError(failure: unknown): api.ApiError {
+  return failure instanceof api.ApiError ? failure : new api.ApiError(0, "unexpected", api.messageOf(failure));
+}

@@ -1,0 +1,23 @@
+import vue from "@vitejs/plugin-vue";
+import { defineConfig } from "vitest/config";
+
+// The service answers the built page from its own folder; in development its API is proxied.
+export default defineConfig({
+  plugins: [vue()],
+  build: {
+    outDir: "../serving/site",
+    emptyOutDir: true,
+    // The service's content security policy allows files of its own, and nothing inline.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: { "/api": process.env.PHOTO_RECOMMENDER_PUBLIC_URL ?? "http://localhost:3000" },
+  },
+  test: {
+    environment: "happy-dom",
+    include: ["tests/**/*.test.ts"],
+    restoreMocks: true,
+    unstubGlobals: true,
+  },
+});
