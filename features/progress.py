@@ -68,13 +68,12 @@ def _report_lines() -> Report:
         now = time.monotonic()
         begun.setdefault(stage, now)
         finished = total > 0 and done >= total
-        if not finished and now - last.get(stage, -SECONDS_BETWEEN_LINES) < SECONDS_BETWEEN_LINES:
+        if not finished and (done == 0 or now - last.get(stage, begun[stage]) < SECONDS_BETWEEN_LINES):
             return
         last[stage] = now
         seconds = now - begun[stage]
-        rate = f", {done / seconds:,.0f}/s" if seconds > 0.5 else ""
-        print(  # noqa: T201
-            f"{stage}: {done:,}" + (f" of {total:,}" if total else "") + rate, file=sys.stderr, flush=True
-        )
+        count = f"{done:,}" + (f" of {total:,}" if total else "")
+        rate = f", {done / seconds:,.0f}/s" if seconds > 0.5 and total != 1 else ""
+        print(f"{stage}: {count}, {seconds:.1f} s{rate}", file=sys.stderr, flush=True)  # noqa: T201
 
     return report

@@ -182,11 +182,13 @@ def _pull(settings: Settings, user_ids: list[str], report: Any) -> None:
 def _build_features(settings: Settings, report: Any) -> None:
     from features.batch import build_features
     from features.lake import open_lake
-    from features.online import apply_repository, materialize
+    from features.online import materialize
 
-    built = build_features(open_lake(settings), settings, progress=report)
-    apply_repository(settings)
-    materialize(settings, built, progress=report)
+    def tables(_name: str, done: int, total: int) -> None:
+        report("feature tables", done, total)
+
+    built = build_features(open_lake(settings), settings, progress=tables)
+    materialize(settings, built, progress=lambda view, done, total: report(f"online {view}", done, total))
 
 
 def _train(settings: Settings, report: Any) -> TrainReport:

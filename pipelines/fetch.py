@@ -87,7 +87,9 @@ class Fetcher:
                     running[future] = user_id
                 if not running:
                     return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done = wait(running, return_when=FIRST_COMPLETED).done
+                # In the order they were asked for, as a set would make failures follow each other that did not.
+                for future in [future for future in running if future in done]:
                     outcome = _outcome(future)
                     unavailable = unavailable + 1 if isinstance(outcome, FlickrUnavailableError) else 0
                     if isinstance(outcome, FlickrUnavailableError) and unavailable > concurrency:

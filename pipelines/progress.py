@@ -38,7 +38,7 @@ class Progress:
 def read_progress(engine: sa.Engine, user_id: str, *, now: datetime | None = None) -> Progress:
     """The user's newest pull: an open request that no worker took yet is `queued`; without any, `unknown`."""
     request = (
-        sa.select(pull_requests.c.state, pull_requests.c.error, pull_requests.c.finished_at)
+        sa.select(pull_requests.c.state, pull_requests.c.error, pull_requests.c.created_at, pull_requests.c.finished_at)
         .where(pull_requests.c.user_id == user_id)
         .order_by(pull_requests.c.request_id.desc())
         .limit(1)
@@ -51,8 +51,11 @@ def read_progress(engine: sa.Engine, user_id: str, *, now: datetime | None = Non
         return Progress(user_id, "failed", 0, 0, 0, 0.0, 0.0, newest["error"])
     if row is None:
         return Progress(user_id, "queued" if state in ("waiting", "leased") else "unknown", 0, 0, 0, 0.0, None, None)
-    # Leased, and the row still tells of an earlier pull: the worker has not come to its first line yet.
-    queued = state == "waiting" or (state == "leased" and row["stage"] in FINAL)
+    queued = state == "waiting"
+    if newest is not None and state == "leased" and row["stage"] in FINAL:
+        # The row tells of an earlier pull, as the worker has not come to its first line yet; unless this very pull is
+        # done and only the request has not been closed.
+        queued = row["stage"] == "failed" or row["finished_at"] < newest["created_at"]
     stage: Stage = "queued" if queued else row["stage"]
     return Progress(
         user_id=user_id,

@@ -246,8 +246,8 @@ class Puller:
     def _note_missing(self, user_id: str, cursors: Mapping[str, Cursor], report: PullReport) -> None:
         """The cursor moves here too: somebody who has left Flickr is not asked for again at once."""
         report.missing.append(user_id)
-        cursor = cursors.get(user_id) or Cursor(user_id)
-        write_cursors(self._engine, [replace(cursor, favorites_pulled_at=datetime.now(UTC))])
+        cursor, now = cursors.get(user_id) or Cursor(user_id), datetime.now(UTC)
+        write_cursors(self._engine, [replace(cursor, favorites_pulled_at=now, contacts_pulled_at=now)])
 
     @contextmanager
     def _measured(self, report: PullReport) -> Iterator[None]:

@@ -12,12 +12,12 @@ def wall_table(answer: Mapping[str, Any]) -> Table:
     """The photos of a recommendation (DESIGN.md's answer): photo, owner, score, because-of."""
     about = f"{answer['strategy']}" + (", degraded" if answer["degraded"] else "")
     model = f", model version {answer['model_version']}" if answer["model_version"] else ""
-    table = Table(title=f"Wall of {answer['user_id']} ({about}{model})", title_justify="left", expand=False)
-    table.add_column("", justify="right", style="dim")
-    table.add_column("photo", style="bold", no_wrap=True, max_width=36)
-    table.add_column("owner", no_wrap=True, max_width=24)
-    table.add_column("score", justify="right")
-    table.add_column("because of", no_wrap=True, max_width=56)
+    table = Table(title=f"Wall of {answer['user_id']} ({about}{model})", title_justify="left", expand=True)
+    table.add_column("", justify="right", style="dim", no_wrap=True)
+    table.add_column("photo", style="bold", no_wrap=True, ratio=3)
+    table.add_column("owner", no_wrap=True, ratio=2)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("because of", no_wrap=True, ratio=5)
     titles = answer.get("reason_photos", {})
     for rank, photo in enumerate(answer["photos"], start=1):
         because = (
@@ -40,7 +40,7 @@ def metrics_table(title: str, metrics: Mapping[str, Mapping[str, float]], chosen
     table = Table(title=title, title_justify="left")
     table.add_column("model")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(_heading(name), justify="right")
     best = {name: max(values.get(name, float("-inf")) for values in metrics.values()) for name in names}
     for model, values in metrics.items():
         cells = [
@@ -53,6 +53,12 @@ def metrics_table(title: str, metrics: Mapping[str, Mapping[str, float]], chosen
         ]
         table.add_row(f"{model} ◂" if model == chosen else model, *cells)
     return table
+
+
+def _heading(metric: str) -> str:
+    """`ndcg_at_20` as people write it."""
+    name, _, k = metric.partition("_at_")
+    return f"{name.upper() if name in ('ndcg', 'map', 'hr', 'mrr') else name.capitalize()}@{k}"
 
 
 def _order(metric: str) -> tuple[int, str]:

@@ -26,7 +26,7 @@ from features.progress import Report
 from features.schema import INTERACTIONS
 from features.settings import Settings
 from training import tracking
-from training.bundle import Bundle, load_bundle, save_bundle
+from training.bundle import load_bundle, save_bundle
 from training.data import Interactions, Split, build_interactions, load_log, temporal_split, utc
 from training.evaluation import Evaluation, OtherCatalog, evaluate
 from training.gate import Decision, decide, first_champion, undecided
@@ -126,7 +126,7 @@ def train(settings: Settings, progress: Report | None = None, now: datetime | No
         rows, lake_version = load_log(lake)
         fingerprint = _fingerprint(settings, lake_version, rows.num_rows)
         # The champion, or a newer version that failed the gate: from the same data would come the same model again.
-        if versions and versions[0].fingerprint == fingerprint:
+        if versions and versions[0].fingerprint == fingerprint and not _champion_is_corrupt(job, versions):
             return _skipped(job, versions)
         everything = build_interactions(rows, as_of=now, lake_versions={INTERACTIONS.name: lake_version})
         if len(everything.favorites) == 0:
@@ -154,6 +154,22 @@ def _fingerprint(settings: Settings, lake_version: int, n_rows: int) -> str:
     recipe = Recipe.from_settings(settings, "als").as_dict()
     parts = {"lake": [settings.lake_uri, lake_version, n_rows], "recipe": recipe, "holdout_days": settings.holdout_days}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _champion_of(versions: list[tracking.RegisteredVersion]) -> tracking.RegisteredVersion | None:
+    return next((version for version in versions if tracking.CHAMPION in version.aliases), None)
+
+
+def _champion_is_corrupt(job: _Job, versions: list[tracking.RegisteredVersion]) -> bool:
+    """Then people are told to train again, and that must not be skipped."""
+    current = _champion_of(versions)
+    if current is not None:
+        with job.mlflow_may_fail():
+            try:
+                load_bundle(tracking.bundle_folder(job.settings, current))
+            except CorruptModelError:
+                return True
+    return False
 
 
 def _skipped(job: _Job, versions: list[tracking.RegisteredVersion]) -> TrainReport:
@@ -201,38 +217,43 @@ def _counts(everything: Interactions, split: Split) -> dict[str, int]:
 
 def _compare(job: _Job, split: Split, versions: list[tracking.RegisteredVersion] | None) -> _Comparison:
     """Fit each kind before the cut, and evaluate all of them beside the champion. versions None: registry unknown."""
-    current = next((v for v in versions or () if tracking.CHAMPION in v.aliases), None)
+    current = _champion_of(versions or [])
     if len(split.test_users) == 0:
-        return _Comparison({}, {}, undecided(current is not None))
+        return _Comparison({}, {}, undecided(versions is None or current is not None))
     recipe = Recipe.from_settings(job.settings, "als")
     fitted: dict[str, Model] = {}
     for kind in MODELS:
         with job.stage(f"fit {kind}"):
             fitted[kind] = fit(recipe.of_kind(kind), split.train)
     asked: dict[str, Scorer] = dict(fitted)
-    champion = _champion_before(job, current, split, recipe, fitted) if current is not None else None
-    if champion is not None:
-        asked["champion"] = champion
+    comparable = versions is not None
+    if current is not None:
+        comparable = False
+        with job.mlflow_may_fail():
+            champion = _champion_before(job, current, split, recipe, fitted)
+            comparable = True
+            if champion is not None:
+                asked["champion"] = champion
     with job.stage("evaluate"):
         evaluations = evaluate(
             asked, split, progress=lambda made, total: job.report("train: rank test users", made, total)
         )
-    return _Comparison(evaluations, fitted, _decide(evaluations, registry_works=versions is not None))
+    return _Comparison(evaluations, fitted, _decide(evaluations, comparable=comparable))
 
 
 def _champion_before(
     job: _Job, current: tracking.RegisteredVersion, split: Split, recipe: Recipe, fitted: Mapping[str, Model]
 ) -> Scorer | None:
     """The champion as it may fairly be asked: its own bundle if that saw nothing after the cut, or else what its recipe
-    makes of the data before the cut. None when it can't be loaded: then nobody can serve it either."""
+    makes of the data before the cut. None when it is corrupt: then nobody can serve it either.
+
+    Raises DependencyError when it can't be fetched.
+    """
     with job.stage("champion"):
-        bundle: Bundle | None = None
         try:
-            with job.mlflow_may_fail():
-                bundle = load_bundle(tracking.bundle_folder(job.settings, current), current.version)
+            bundle = load_bundle(tracking.bundle_folder(job.settings, current), current.version)
         except CorruptModelError as error:
             job.problems.append(error.message)
-        if bundle is None:
             return None
         if bundle.manifest["data_until"] <= split.cut:
             return OtherCatalog.of(bundle, split.train.catalog)
@@ -240,11 +261,14 @@ def _champion_before(
         return fitted[trained.kind] if trained == recipe.of_kind(trained.kind) else fit(trained, split.train)
 
 
-def _decide(evaluations: Mapping[str, Evaluation], *, registry_works: bool) -> Decision:
+def _decide(evaluations: Mapping[str, Evaluation], *, comparable: bool) -> Decision:
+    """comparable: False when there is, or may be, a champion that could not be asked."""
     ndcg = {name: evaluation.ndcg for name, evaluation in evaluations.items()}
     challenger = max((kind for kind in MODELS if kind != "popularity"), key=lambda kind: ndcg[kind].mean())
-    if not registry_works:
-        return Decision(False, challenger, "the registry can't be read: whether there is a champion is not known")
+    if not comparable:
+        return Decision(
+            False, challenger, "MLflow failed: the champion is replaced by nothing it was not compared with"
+        )
     if "champion" in ndcg:
         return decide(ndcg[challenger], ndcg["champion"], ndcg["popularity"], challenger)
     return first_champion({kind: ndcg[kind] for kind in MODELS})

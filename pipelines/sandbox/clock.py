@@ -16,11 +16,11 @@ def parse_time(text: str) -> datetime:
     """An ISO 8601 time as an aware one, UTC when it names no zone. Raises InvalidInputError."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidInputError(
             f"clock={text!r}: give {LIVE!r} or an ISO time such as 2026-11-24T12:00:00", field="clock"
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 class Clock:

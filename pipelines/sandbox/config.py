@@ -36,7 +36,7 @@ class WorldConfig:
     def __post_init__(self) -> None:
         if self.end.tzinfo is None or self.end.timestamp() % DAY:
             raise ConfigurationError(f"end={self.end}: must be midnight UTC", field="end")
-        least = {"users": 10, "visitors": 0, "photos": 100, "styles": 1, "days": 30, "future_days": 1}
+        least = {"users": 10, "visitors": 0, "photos": 100, "styles": 1, "seed": 0, "days": 30, "future_days": 1}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise ConfigurationError(f"{name}={getattr(self, name)}: must be at least {smallest}", field=name)

@@ -45,7 +45,9 @@ class Fault:
             raise InvalidInputError(f"kind={self.kind!r}: must be one of {', '.join(KINDS)}", field="kind")
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 <= self.rate <= 1:
             raise InvalidInputError(f"rate={self.rate!r}: must be between 0 and 1", field="rate")
-        if self.times is not None and (not isinstance(self.times, int) or self.times < 0):
+        if self.times is not None and (
+            isinstance(self.times, bool) or not isinstance(self.times, int) or self.times < 0
+        ):
             raise InvalidInputError(f"times={self.times!r}: must be a count or null", field="times")
         if not isinstance(self.method, str) or (self.method and not self.method.startswith("flickr.")):
             raise InvalidInputError(f"method={self.method!r}: must begin with flickr.", field="method")

@@ -77,6 +77,10 @@ class RestApi:
         photos = self._photos_of[user]
         return photos[self._uploads[photos] <= self._clock.now()]
 
+    def photo_count(self) -> int:
+        """How many photos are uploaded by now."""
+        return int((self._uploads <= self._clock.now()).sum())
+
     def visible_photo(self, photo_id: str) -> int:
         """The row of a photo that is uploaded by now. Raises FlickrFailure 1."""
         row = self._payloads.photo_row.get(photo_id)

@@ -81,7 +81,7 @@ class Site:
 
     async def start(self, request: Request) -> Response:
         counts = self._favorites.counts()
-        world = {"users": len(counts), "photos": len(self._world.photo_ids), "favorites": int(counts.sum())}
+        world = {"users": len(counts), "photos": self._api.photo_count(), "favorites": int(counts.sum())}
         visitors = [person for person in self.people(limit=FOUND) if person["visitor"]]
         return _page("start", people=visitors, base=self._payloads.base_url, world=world)
 

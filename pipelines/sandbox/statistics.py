@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pipelines.sandbox.world import World
+from pipelines.sandbox.config import DAY
+from pipelines.sandbox.world import NEVER, World
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
@@ -32,7 +33,7 @@ class WorldStatistics:
     mutual_contacts: float
     sharing_if_connected: float  # share of pairs with a favorite in common, of users and their contacts
     sharing_at_random: float
-    taken_back: float  # share of favorites ever taken back
+    taken_back: float  # share of all favorites, the future's too, that are ever taken back
     days_after_upload: NDArray[np.float64]
 
 
@@ -44,28 +45,29 @@ def world_statistics(world: World, *, pairs: int = 20_000, seed: int = 0) -> Wor
     user, photo = faves.user[rows], faves.photo[rows]
     per_photo = np.sort(np.bincount(photo))[::-1]
     per_photo = per_photo[per_photo > 0]
-    n_users = len(world.user_ids)
+    n_users = world.config.users  # the visitors are the last rows
+    contacts = world.contacts[:n_users][:, :n_users]
     matrix = sparse.csr_array((np.ones(len(rows), np.int32), (user, photo)), shape=(n_users, len(world.photo_ids)))
     rng = np.random.default_rng(seed)
-    follower, followed = world.contacts.tocoo().coords
+    follower, followed = contacts.tocoo().coords
     edges = rng.integers(0, len(follower), pairs)
-    strangers = rng.integers(0, world.config.users, (2, pairs))
+    strangers = rng.integers(0, n_users, (2, pairs))
     strangers = strangers[:, strangers[0] != strangers[1]]
     return WorldStatistics(
-        users=world.config.users,
+        users=n_users,
         photos=len(per_photo),
         favorites=len(rows),
-        favorites_a_user=_quantiles(np.bincount(user, minlength=world.config.users)[: world.config.users]),
+        favorites_a_user=_quantiles(np.bincount(user, minlength=n_users)),
         favorites_a_photo=_quantiles(per_photo),
-        contacts_a_user=_quantiles(np.diff(world.contacts.indptr)),
-        followers_a_user=_quantiles(np.bincount(followed, minlength=n_users)[: world.config.users]),
+        contacts_a_user=_quantiles(np.diff(contacts.indptr)),
+        followers_a_user=_quantiles(np.bincount(followed, minlength=n_users)),
         top_1_percent=float(per_photo[: max(1, len(per_photo) // 100)].sum() / len(rows)),
         top_10_percent=float(per_photo[: max(1, len(per_photo) // 10)].sum() / len(rows)),
-        mutual_contacts=float(world.contacts.multiply(world.contacts.T).nnz / max(1, world.contacts.nnz)),
+        mutual_contacts=float(contacts.multiply(contacts.T).nnz / max(1, contacts.nnz)),
         sharing_if_connected=_sharing(matrix, follower[edges], followed[edges]),
         sharing_at_random=_sharing(matrix, strangers[0], strangers[1]),
-        taken_back=float((faves.unfaved_at < np.iinfo(np.int64).max).mean()),
-        days_after_upload=_quantiles((faves.faved_at - world.photo_uploaded_at[faves.photo]) / 86_400),
+        taken_back=float((faves.unfaved_at < NEVER).mean()),
+        days_after_upload=_quantiles((faves.faved_at[rows] - world.photo_uploaded_at[photo]) / DAY),
     )
 
 

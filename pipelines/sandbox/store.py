@@ -52,9 +52,12 @@ class AccessToken:
 def world_config(folder: Path, config: WorldConfig) -> WorldConfig:
     """`config` with the `end` that the folder's world has; the first call fixes it in `world.json`.
 
-    Raises ConfigurationError when the folder holds a world generated from something else.
+    Raises ConfigurationError when it is no folder or holds a world generated from something else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigurationError(f"{folder} is no folder: choose another with --folder", field="folder") from None
     path = folder / "world.json"
     if not path.exists():
         draft = path.with_suffix(".draft")
@@ -65,7 +68,7 @@ def world_config(folder: Path, config: WorldConfig) -> WorldConfig:
         held = json.loads(path.read_text())
         kept = replace(config, end=datetime.fromisoformat(held["end"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{path} is unreadable ({error}); remove it for a new world") from None
+        raise ConfigurationError(f"{path} is unreadable ({error}): remove {folder} for a new world") from None
     for name, value in kept.as_json().items():
         if held.get(name) != value:
             raise ConfigurationError(
