@@ -266,9 +266,7 @@ def _decide(evaluations: Mapping[str, Evaluation], *, comparable: bool) -> Decis
     ndcg = {name: evaluation.ndcg for name, evaluation in evaluations.items()}
     challenger = max((kind for kind in MODELS if kind != "popularity"), key=lambda kind: ndcg[kind].mean())
     if not comparable:
-        return Decision(
-            False, challenger, "MLflow failed: the champion is replaced by nothing it was not compared with"
-        )
+        return Decision(False, challenger, "MLflow failed: nothing replaces a champion unseen")
     if "champion" in ndcg:
         return decide(ndcg[challenger], ndcg["champion"], ndcg["popularity"], challenger)
     return first_champion({kind: ndcg[kind] for kind in MODELS})

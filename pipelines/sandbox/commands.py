@@ -18,7 +18,7 @@ def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 3001,
     users: Annotated[int | None, typer.Option(help="People, the visitors aside.")] = None,
     photos: Annotated[int | None, typer.Option(help="Photos that exist today.")] = None,
-    favorites: Annotated[int | None, typer.Option(help="Favorites that stand today, at least.")] = None,
+    favorites: Annotated[int | None, typer.Option(help="Favorites that stand today, about.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another world for every number.")] = None,
     sparse: Annotated[
         bool, typer.Option("--sparse", help="As sparse as a real sample of Flickr (takes longer).")

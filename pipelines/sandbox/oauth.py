@@ -138,7 +138,8 @@ class OAuthProvider:
     def _verify(self, call: HttpCall, secret_of: Callable[[str], str | None]) -> dict[str, str]:
         """The parameters of a call whose signature holds. `secret_of` gives a token's secret, None when unknown."""
         query = call.url.partition("?")[2]
-        headers = {"Authorization": call.headers.get("authorization", "")}
+        authorization = call.headers.get("authorization")
+        headers = {"Authorization": authorization} if authorization else {}
         form = call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         try:
             pairs = signature.collect_parameters(

@@ -1,32 +1,39 @@
-"""The shared sandbox as its own tests want it, and what one that can't start says."""
+"""The shared sandbox as its own tests want it, and what its world says about a user."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+
+from pipelines.sandbox.world import World
 
 
 @pytest.fixture
-def sandbox(shared_sandbox: Any) -> Any:
+def sandbox(shared_sandbox: Any) -> Iterator[Any]:
     """The one server of this session, well-behaved and at the present time."""
     shared_sandbox.faults()
     shared_sandbox.clock("live")
-    return shared_sandbox
+    yield shared_sandbox
+    shared_sandbox.faults()
 
 
-@pytest.fixture
-def refusal(sandbox_command: Callable[..., list[str]]) -> Callable[..., str]:
-    """What a sandbox that can't start writes on standard error: `refusal(folder, *options)`."""
+@pytest.fixture(scope="session")
+def favorites_at(world: World) -> Callable[[int, float], list[tuple[str, str]]]:
+    """(photo id, date_faved) of a user's favorites at a time as the world has them, newest first."""
+    faves = world.favorites
 
-    def run(folder: Path, *options: str) -> str:
-        ended = subprocess.run(
-            sandbox_command(folder, *options), capture_output=True, text=True, timeout=60, check=False
-        )
-        assert ended.returncode != 0
-        return ended.stderr
+    def find(user: int, now: float) -> list[tuple[str, str]]:
+        rows = np.flatnonzero((faves.user == user) & (faves.faved_at <= now) & (faves.unfaved_at > now))
+        rows = rows[np.lexsort((faves.photo[rows], -faves.faved_at[rows]))]
+        return [(world.photo_ids[faves.photo[row]], str(faves.faved_at[row])) for row in rows]
 
-    return run
+    return find
+
+
+@pytest.fixture(scope="session")
+def most_active(world: World) -> int:
+    """The user with most favorites, by row."""
+    return int(np.argmax(np.diff(world.favorites.first)))

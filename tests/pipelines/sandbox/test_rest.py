@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import re
-import signal
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import flickrapi
 import httpx
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-
-from pipelines.sandbox.world import World
 
 
 def code_of(call: Callable[[], object]) -> int:
     with pytest.raises(flickrapi.FlickrError) as raised:
         call()
     return int(raised.value.code)
-
-
-def expected_favorites(world: World, user: int, now: float) -> list[tuple[str, str]]:
-    """(photo id, date_faved) as the world has them, newest first."""
-    faves = world.favorites
-    rows = np.flatnonzero((faves.user == user) & (faves.faved_at <= now) & (faves.unfaved_at > now))
-    rows = rows[np.lexsort((faves.photo[rows], -faves.faved_at[rows]))]
-    return [(world.photo_ids[faves.photo[row]], str(faves.faved_at[row])) for row in rows]
 
 
 def listed(
@@ -47,15 +34,11 @@ def listed(
     raise AssertionError("no end of pages")
 
 
-def most_active(world: World) -> int:
-    return int(np.argmax(np.diff(world.favorites.first)))
-
-
-def test_favorites_are_all_those_of_the_world_that_stand_now_and_newest_first(sandbox, world):
+def test_favorites_are_all_those_of_the_world_that_stand_now_and_newest_first(sandbox, world, favorites_at):
     client = sandbox.flickr()
     for user in range(0, len(world.user_ids), 7):
         photos = listed(client, world.user_ids[user])
-        assert [(p["id"], p["date_faved"]) for p in photos] == expected_favorites(world, user, time.time())
+        assert [(p["id"], p["date_faved"]) for p in photos] == favorites_at(user, time.time())
 
 
 @hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,11 +59,10 @@ def test_a_page_after_the_last_is_empty(sandbox, world):
     assert answer["total"] > 0
 
 
-def test_min_and_max_fave_date_bound_the_list_inclusively(sandbox, world):
-    user = most_active(world)
-    everything = expected_favorites(world, user, time.time())
+def test_min_and_max_fave_date_bound_the_list_inclusively(sandbox, world, favorites_at, most_active):
+    everything = favorites_at(most_active, time.time())
     newest, oldest = everything[3][1], everything[20][1]
-    photos = listed(sandbox.flickr(), world.user_ids[user], min_fave_date=oldest, max_fave_date=newest)
+    photos = listed(sandbox.flickr(), world.user_ids[most_active], min_fave_date=oldest, max_fave_date=newest)
     assert [(p["id"], p["date_faved"]) for p in photos] == [f for f in everything if oldest <= f[1] <= newest]
 
 
@@ -104,9 +86,9 @@ def test_a_photo_carries_only_the_extras_that_were_asked_for(sandbox, world):
     assert rich["dateupload"] == str(world.photo_uploaded_at[photo])
 
 
-def test_sizes_keep_the_shape_of_the_original(sandbox, world):
+def test_sizes_keep_the_shape_of_the_original(sandbox, world, most_active):
     extras = "o_dims,url_sq,url_t,url_m,url_n,url_z,url_c,url_l"
-    for photo in listed(sandbox.flickr(), world.user_ids[most_active(world)], extras=extras)[:50]:
+    for photo in listed(sandbox.flickr(), world.user_ids[most_active], extras=extras)[:50]:
         assert (photo["width_sq"], photo["height_sq"]) == (75, 75)
         for suffix, longest in {"t": 100, "m": 240, "n": 320, "z": 640, "c": 800, "l": 1024}.items():
             width, height = photo[f"width_{suffix}"], photo[f"height_{suffix}"]
@@ -167,35 +149,15 @@ def test_what_is_unknown_is_code_1(sandbox, call):
     assert code_of(lambda: call(sandbox.flickr())) == 1
 
 
-def test_photo_info_tells_owner_title_tags_and_whether_the_caller_favors_it(sandbox, world):
-    me = most_active(world)
-    photo_id = expected_favorites(world, me, time.time())[0][0]
-    photo = sandbox.sign_in(world.user_ids[me], "read").photos.getInfo(photo_id=photo_id)["photo"]
+def test_photo_info_tells_owner_title_tags_and_whether_the_caller_favors_it(sandbox, world, favorites_at, most_active):
+    photo_id = favorites_at(most_active, time.time())[0][0]
+    photo = sandbox.sign_in(world.user_ids[most_active], "read").photos.getInfo(photo_id=photo_id)["photo"]
     assert photo["owner"]["nsid"] == world.user_ids[world.photo_owner[world.photo_ids.index(photo_id)]]
     assert photo["isfavorite"] == 1
     assert photo["title"]["_content"]
     assert photo["tags"]["tag"]
     assert photo["urls"]["url"][0]["_content"].endswith(f"/{photo_id}/")
     assert sandbox.flickr().photos.getInfo(photo_id=photo_id)["photo"]["isfavorite"] == 0
-
-
-def test_what_is_not_uploaded_yet_does_not_exist_yet(sandbox, world):
-    row = len(world.photo_ids) - 1
-    photo_id, uploaded_at = world.photo_ids[row], int(world.photo_uploaded_at[row])
-    assert code_of(lambda: sandbox.flickr().photos.getInfo(photo_id=photo_id)) == 1
-    later = (world.config.end + timedelta(days=60)).isoformat()
-    sandbox.put("/sandbox/clock", {"clock": later}).raise_for_status()
-    assert sandbox.flickr().photos.getInfo(photo_id=photo_id)["photo"]["dateuploaded"] == str(uploaded_at)
-
-
-def test_time_brings_new_favorites(sandbox, world):
-    user = most_active(world)
-    before = listed(sandbox.flickr(), world.user_ids[user])
-    moment = world.config.end + timedelta(days=30)
-    sandbox.put("/sandbox/clock", {"clock": moment.isoformat()}).raise_for_status()
-    after = listed(sandbox.flickr(), world.user_ids[user])
-    assert [(p["id"], p["date_faved"]) for p in after] == expected_favorites(world, user, moment.timestamp())
-    assert {p["id"] for p in after} - {p["id"] for p in before}
 
 
 def test_a_favorite_added_is_the_newest_and_gone_when_removed(sandbox, world):
@@ -217,17 +179,6 @@ def test_a_favorite_added_is_the_newest_and_gone_when_removed(sandbox, world):
     assert client.favorites.remove(photo_id=photo_id) == {"stat": "ok"}
     assert listed(client, me) == before
     assert code_of(lambda: client.favorites.remove(photo_id=photo_id)) == 1
-
-
-def test_a_favorite_of_the_world_can_be_taken_back_and_does_not_return(sandbox, world):
-    user = most_active(world)
-    client = sandbox.sign_in(world.user_ids[user])
-    photo_id = listed(client, world.user_ids[user])[2]["id"]
-    client.favorites.remove(photo_id=photo_id)
-    sandbox.put("/sandbox/clock", {"clock": (world.config.end + timedelta(days=59)).isoformat()}).raise_for_status()
-    assert photo_id not in {p["id"] for p in listed(client, world.user_ids[user])}
-    people = {p["user_id"]: p["favorites"] for p in sandbox.get("/sandbox/people")}
-    assert people[world.user_ids[user]] == len(listed(client, world.user_ids[user]))
 
 
 def test_what_may_not_be_favored(sandbox, world):
@@ -264,17 +215,6 @@ def test_xml_is_the_format_unless_json_is_asked_for(sandbox, world):
     assert re.fullmatch(r"jsonFlickrApi\(\{.*\}\)", wrapped)
 
 
-def test_calls_are_counted_by_method_and_outcome(sandbox, world):
-    before = sandbox.get("/sandbox/calls")
-    sandbox.flickr().people.getInfo(user_id=world.user_ids[0])
-    code_of(lambda: sandbox.flickr().people.getInfo(user_id="1@N00"))
-    after = sandbox.get("/sandbox/calls")
-    assert after["total"] == before["total"] + 2
-    for outcome in ("ok", "fail:1"):
-        count = before["methods"].get("flickr.people.getInfo", {}).get(outcome, 0)
-        assert after["methods"]["flickr.people.getInfo"][outcome] == count + 1
-
-
 def test_people_come_visitors_first_with_their_favorites(sandbox, world):
     people = sandbox.get("/sandbox/people")
     assert {p["user_id"] for p in people} == set(world.user_ids)
@@ -283,76 +223,3 @@ def test_people_come_visitors_first_with_their_favorites(sandbox, world):
     untouched = next(p for p in people if p["visitor"])
     assert len(listed(sandbox.flickr(), untouched["user_id"])) == untouched["favorites"]
     assert httpx.get(f"{sandbox.url}/sandbox/people?limit=x").json()["error"]["field"] == "limit"
-
-
-def test_pictures_avatars_and_pages_are_where_the_answers_say(sandbox, world):
-    photo = listed(sandbox.flickr(), world.user_ids[0], extras="url_m,url_sq,path_alias")[0]
-    for suffix in ("m", "sq"):
-        picture = httpx.get(photo[f"url_{suffix}"])
-        assert picture.headers["content-type"].startswith("image/svg+xml")
-        assert picture.text.lstrip().startswith("<svg")
-        assert f'width="{photo[f"width_{suffix}"]}"' in picture.text
-    assert httpx.get(photo["url_m"]).text == httpx.get(photo["url_m"]).text
-    for path in {photo["owner"], photo["pathalias"] or photo["owner"]}:
-        page = httpx.get(f"{sandbox.url}/photos/{path}/{photo['id']}/")
-        assert page.status_code == 200
-        assert f"/pictures/{photo['id']}_l.svg" in page.text
-        assert httpx.get(f"{sandbox.url}/people/{path}/").status_code == 200
-    person = sandbox.get("/sandbox/people?limit=1")[0]
-    assert httpx.get(person["avatar_url"]).headers["content-type"].startswith("image/svg+xml")
-    assert person["name"] in httpx.get(f"{sandbox.url}/").text
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/pictures/1_m.svg",
-        "/pictures/52000000000.svg",
-        "/avatars/1@N00.svg",
-        "/people/nobody/",
-        "/photos/nobody/52000000000/",
-    ],
-)
-def test_what_is_not_there_is_404(sandbox, path):
-    assert httpx.get(f"{sandbox.url}{path}").status_code == 404
-
-
-def test_a_kill_loses_nothing_and_a_restart_has_the_same_world(start_sandbox, world, tmp_path):
-    me = world.user_ids[4]
-    with start_sandbox(tmp_path) as sandbox:
-        client = sandbox.sign_in(me)
-        added = next(p["id"] for p in listed(client, world.user_ids[most_active(world)]) if p["owner"] != me)
-        removed = listed(client, me)[0]["id"]
-        client.favorites.remove(photo_id=removed)
-        if added not in {p["id"] for p in listed(client, me)}:
-            client.favorites.add(photo_id=added)
-        before = listed(client, me)
-        sandbox.process.send_signal(signal.SIGKILL)
-    token = client.token_cache.token
-    with start_sandbox(tmp_path) as sandbox:
-        again = sandbox.flickr(token)
-        assert listed(again, me) == before
-        assert removed not in {p["id"] for p in before}
-        assert again.test.login()["user"]["id"] == me
-
-
-def test_a_folder_keeps_its_world(start_sandbox, refusal, tmp_path):
-    with start_sandbox(tmp_path) as sandbox:
-        end = sandbox.get("/sandbox/health")["world"]["end"]
-    assert end in (tmp_path / "world.json").read_text()
-    assert "holds another world (seed 3, not 4)" in refusal(tmp_path, "--seed", "4")
-
-
-def test_a_used_port_is_said_with_what_to_do(sandbox, refusal, tmp_path):
-    port = sandbox.url.rsplit(":", 1)[1]
-    assert f"127.0.0.1:{port} can't be listened on" in refusal(tmp_path, "--port", port)
-
-
-def test_beyond_the_hourly_budget_calls_get_429_and_when_to_come_back(start_sandbox, world, tmp_path):
-    with start_sandbox(tmp_path, "--calls-per-hour", "5") as sandbox:
-        answers = [sandbox.call("flickr.people.getInfo", user_id=world.user_ids[0]) for _ in range(8)]
-        assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 3
-        assert 3_500 < int(answers[-1].headers["retry-after"]) <= 3_600
-        calls = sandbox.get("/sandbox/calls")
-        assert calls["methods"]["flickr.people.getInfo"] == {"ok": 5, "over_budget": 3}
-        assert calls["most_admitted_in_an_hour"] == calls["calls_per_hour"] == 5

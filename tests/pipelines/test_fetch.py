@@ -1,0 +1,262 @@
+"""Fetching many users from the sandbox: what is listed since the cursor, and what of it fails for whom."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from pipelines import flickr as flickr_module
+from pipelines.cursors import Cursor
+from pipelines.fetch import OVERLAP, Fetched, Fetcher
+from pipelines.flickr import (
+    FlickrRefusedError,
+    FlickrUnavailableError,
+    KeyInvalidError,
+    TokenInvalidError,
+    UserNotFoundError,
+    open_flickr,
+)
+
+ATTEMPTS = 3  # the fixture sandbox_settings'
+LIST_FAVORITES = "flickr.favorites.getPublicList"
+LIST_CONTACTS = "flickr.contacts.getPublicList"
+
+
+@pytest.fixture
+def fetcher(flickr) -> Fetcher:
+    return Fetcher(flickr, 50_000)
+
+
+def rows(fetched: Fetched) -> list[tuple[str, str, int]]:
+    listing = fetched.listing
+    return list(zip(listing.photo_ids, listing.owner_ids, listing.faved_at, strict=True))
+
+
+def moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+# One user.
+
+
+def test_a_user_without_a_cursor_is_fetched_whole(sandbox, fetcher, avid):
+    before = datetime.now(UTC)
+    fetched = fetcher.fetch(avid, None, contacts=False)
+    expected = sandbox.listed(avid)
+    assert rows(fetched) == expected
+    assert fetched.listing.user_id == avid
+    assert fetched.listing.contacts is None
+    observed_at = fetched.listing.observed_at
+    assert before <= observed_at <= datetime.now(UTC)
+    assert fetched.cursor == Cursor(avid, moment(expected[0][2]), observed_at)
+
+
+def test_contacts_come_with_it_when_asked_for(fetcher, world, avid):
+    row = world.user_ids.index(avid)
+    fetched = fetcher.fetch(avid, None, contacts=True)
+    followed = world.contacts.indices[world.contacts.indptr[row] : world.contacts.indptr[row + 1]]
+    assert {contact.user_id for contact in fetched.listing.contacts} == {world.user_ids[n] for n in followed}
+    assert fetched.cursor.contacts_pulled_at == fetched.listing.observed_at
+
+
+def test_contacts_pulled_earlier_keep_their_time(fetcher, avid):
+    earlier = datetime(2026, 1, 1, tzinfo=UTC)
+    fetched = fetcher.fetch(avid, Cursor(avid, contacts_pulled_at=earlier), contacts=False)
+    assert fetched.cursor.contacts_pulled_at == earlier
+
+
+def test_a_cursor_leaves_out_what_is_older_than_a_day_before_it(sandbox, fetcher, avid):
+    everything = sandbox.listed(avid)
+    cursor = Cursor(avid, newest_faved_at=moment(everything[30][2]))
+    since = (cursor.newest_faved_at - OVERLAP).timestamp()
+    expected = [row for row in everything if row[2] >= since]
+    assert 30 < len(expected) < len(everything)
+    fetched = fetcher.fetch(avid, cursor, contacts=False)
+    assert rows(fetched) == expected
+    assert fetched.cursor.newest_faved_at == moment(everything[0][2])
+
+
+def test_a_favorite_that_shows_up_late_is_within_the_overlap(sandbox, sandbox_settings, fetcher, world):
+    me = world.user_ids[-3]
+    newest = sandbox.listed(me)[0][2]
+    # It is favored at an earlier second than the newest one that was listed before.
+    sandbox.clock(moment(newest - 3600).isoformat())
+    signed = open_flickr(sandbox_settings, sandbox.token(me))
+    taken = {world.photo_ids[n] for n in world.favorites.photo[world.favorites.user == world.user_ids.index(me)]}
+    uploaded = np.flatnonzero(world.photo_uploaded_at < newest - 3600)
+    late = next(
+        world.photo_ids[n]
+        for n in uploaded
+        if world.photo_ids[n] not in taken and world.user_ids[world.photo_owner[n]] != me
+    )
+    signed.add_favorite(late)
+    sandbox.clock(world.config.end.isoformat())
+    try:
+        assert late in fetcher.fetch(me, Cursor(me, moment(newest)), contacts=False).listing.photo_ids
+    finally:
+        signed.remove_favorite(late)
+
+
+@pytest.mark.parametrize(("ahead", "nothing_listed"), [(timedelta(hours=1), False), (timedelta(days=400), True)])
+def test_a_cursor_does_not_go_back(sandbox, fetcher, avid, ahead, nothing_listed):
+    later = moment(sandbox.listed(avid)[0][2]) + ahead
+    fetched = fetcher.fetch(avid, Cursor(avid, later), contacts=False)
+    assert (rows(fetched) == []) == nothing_listed
+    assert fetched.cursor.newest_faved_at == later
+    assert fetched.cursor.favorites_pulled_at == fetched.listing.observed_at
+
+
+@pytest.mark.parametrize("most", [1, 25, 30])
+def test_no_more_favorites_are_kept_than_allowed_and_these_are_the_newest(sandbox, flickr, avid, monkeypatch, most):
+    monkeypatch.setattr(flickr_module, "FAVORITES_PER_PAGE", 10)
+    expected = sandbox.listed(avid)[:most]
+    before = sandbox.calls(LIST_FAVORITES)
+    assert rows(Fetcher(flickr, most).fetch(avid, None, contacts=False)) == expected
+    assert sandbox.calls(LIST_FAVORITES) == before + -(-most // 10)
+
+
+def test_pages_that_overlap_list_a_photo_once(sandbox, flickr, sandbox_settings, world, monkeypatch):
+    monkeypatch.setattr(flickr_module, "FAVORITES_PER_PAGE", 5)
+    me = world.user_ids[-3]
+    expected = [row[0] for row in sandbox.listed(me)]
+    taken = {world.photo_ids[n] for n in world.favorites.photo[world.favorites.user == world.user_ids.index(me)]}
+    signed = open_flickr(sandbox_settings, sandbox.token(me))
+    added = next(row[0] for row in sandbox.listed(world.user_ids[0]) if row[0] not in taken and row[1] != me)
+    favorites = flickr.favorites
+
+    def favorites_that_move(user_id, since=None):
+        """A favorite is made after the first page: the last of it is the first of the second."""
+        for number, page in enumerate(favorites(user_id, since=since)):
+            if number == 0:
+                signed.add_favorite(added)
+            yield page
+
+    monkeypatch.setattr(flickr, "favorites", favorites_that_move)
+    try:
+        assert Fetcher(flickr, 50_000).fetch(me, None, contacts=False).listing.photo_ids == expected
+    finally:
+        signed.remove_favorite(added)
+
+
+# Many users.
+
+
+def fetch_all(fetcher: Fetcher, users: list[str], concurrency: int = 4):
+    try:
+        return dict(fetcher.fetch_all(users, {}, concurrency, contacts=False))
+    finally:
+        wait_for_the_last_answers()
+
+
+def wait_for_the_last_answers() -> None:
+    """What was under way when a fetch ended ends too, before another test counts calls."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("fetch"):
+            thread.join()
+
+
+def test_every_user_has_one_outcome(sandbox, fetcher, world):
+    users = world.user_ids[:30]
+    pairs = list(fetcher.fetch_all(users, {}, 4, contacts=False))
+    assert Counter(user_id for user_id, _ in pairs) == Counter(users)
+    assert {user_id: rows(fetched) for user_id, fetched in pairs} == {user: sandbox.listed(user) for user in users}
+
+
+def test_each_user_is_fetched_since_the_own_cursor(sandbox, fetcher, world, avid):
+    other = world.user_ids[0]
+    cursors = {avid: Cursor(avid, moment(sandbox.listed(avid)[5][2]))}
+    fetched = dict(fetcher.fetch_all([avid, other], cursors, 2, contacts=False))
+    assert len(rows(fetched[avid])) < len(sandbox.listed(avid))
+    assert rows(fetched[other]) == sandbox.listed(other)
+
+
+def test_nobody_to_fetch_costs_no_call(sandbox, fetcher):
+    before = sandbox.get("/sandbox/calls")["total"]
+    assert fetch_all(fetcher, []) == {}
+    assert sandbox.get("/sandbox/calls")["total"] == before
+
+
+def test_a_user_whom_flickr_does_not_know_is_an_outcome_and_the_others_go_on(sandbox, fetcher, world):
+    users = [*world.user_ids[:5], "1@N00", *world.user_ids[5:10], "2@N00"]
+    outcomes = fetch_all(fetcher, users)
+    assert {user for user, outcome in outcomes.items() if isinstance(outcome, UserNotFoundError)} == {"1@N00", "2@N00"}
+    assert sum(isinstance(outcome, Fetched) for outcome in outcomes.values()) == 10
+
+
+def test_a_user_whom_flickr_refuses_is_an_outcome(sandbox, fetcher, world):
+    sandbox.faults({"kind": "fail", "code": 7, "times": 1})
+    outcomes = fetch_all(fetcher, world.user_ids[:6])
+    assert [type(outcome) for outcome in outcomes.values()].count(FlickrRefusedError) == 1
+
+
+def test_more_missing_users_than_are_asked_at_once_are_no_outage(fetcher):
+    outcomes = fetch_all(fetcher, [f"{number}@N00" for number in range(12)], concurrency=2)
+    assert {type(outcome) for outcome in outcomes.values()} == {UserNotFoundError}
+
+
+def test_a_user_for_whom_flickr_fails_now_and_then_is_an_outcome(sandbox, fetcher, world):
+    sandbox.faults({"kind": "bad_gateway", "times": ATTEMPTS})
+    outcomes = fetch_all(fetcher, world.user_ids[:5], concurrency=1)
+    assert [type(outcome) for outcome in outcomes.values()] == [FlickrUnavailableError, *[Fetched] * 4]
+
+
+def test_when_flickr_fails_for_more_users_in_a_row_than_are_asked_at_once_it_is_down(sandbox, fetcher, world):
+    sandbox.faults({"kind": "bad_gateway"})
+    before = sandbox.calls(LIST_FAVORITES)
+    with pytest.raises(FlickrUnavailableError, match="HTTP 502"):
+        fetch_all(fetcher, world.user_ids, concurrency=3)
+    assert sandbox.calls(LIST_FAVORITES) - before <= 4 * 3 * ATTEMPTS
+
+
+def test_failures_with_other_outcomes_between_them_are_no_outage(flickr, world, monkeypatch):
+    users = [user for number in range(4) for user in (world.user_ids[number], f"{number}@N00", f"failing {number}")]
+    favorites = flickr.favorites
+
+    def some_fail(user_id, since=None):
+        if user_id.startswith("failing"):
+            raise FlickrUnavailableError("Flickr answered HTTP 502")
+        return favorites(user_id, since=since)
+
+    monkeypatch.setattr(flickr, "favorites", some_fail)
+    outcomes = fetch_all(Fetcher(flickr, 50_000), users, concurrency=1)
+    assert [type(outcomes[user]) for user in users] == [Fetched, UserNotFoundError, FlickrUnavailableError] * 4
+
+
+@pytest.mark.parametrize(("code", "kind"), [(98, TokenInvalidError), (100, KeyInvalidError)])
+def test_what_concerns_every_call_is_raised_at_once(sandbox, fetcher, world, code, kind):
+    sandbox.faults({"kind": "fail", "code": code})
+    before = sandbox.calls(LIST_FAVORITES)
+    with pytest.raises(kind):
+        fetch_all(fetcher, world.user_ids, concurrency=2)
+    assert sandbox.calls(LIST_FAVORITES) - before <= 8
+
+
+def test_closing_it_stops_asking(sandbox, fetcher, world):
+    before = sandbox.calls(LIST_FAVORITES)
+    outcomes = fetcher.fetch_all(world.user_ids, {}, 2, contacts=False)
+    next(outcomes)
+    outcomes.close()
+    wait_for_the_last_answers()
+    assert sandbox.calls(LIST_FAVORITES) - before <= 4
+
+
+# Details of photos.
+
+
+def test_each_photo_is_read_once_however_many_favor_it(sandbox, fetcher, world):
+    users = world.user_ids[:30]
+    listed = {row[0] for user in users for row in sandbox.listed(user)}
+    fetch_all(fetcher, users)
+    assert Counter(photo.photo_id for photo in fetcher.take_details()) == Counter(listed)
+    assert fetcher.take_details() == []
+
+
+def test_the_photos_of_a_listing_are_taken_with_it_or_were_before(fetcher, world):
+    taken: set[str] = set()
+    for _, fetched in fetcher.fetch_all(world.user_ids, {}, 4, contacts=False):
+        taken |= {photo.photo_id for photo in fetcher.take_details()}
+        assert set(fetched.listing.photo_ids) <= taken
