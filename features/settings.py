@@ -60,10 +60,10 @@ class Settings(BaseSettings):
     als_factors: int = Field(64, ge=1)
     als_regularization: float = Field(30.0, gt=0)
     als_iterations: int = Field(15, ge=1)
-    confidence_alpha: float = Field(4.0, gt=0, description="α: a favorite's confidence is 1 + α·w.")
+    confidence_alpha: float = Field(1.5, gt=0, description="α: a favorite's confidence is 1 + α·w.")
     confidence_alpha_dismissal: float = Field(10.0, gt=0, description="α_d: a dismissal's confidence is 1 + α_d·w.")
-    recency_half_life_days: float = Field(90.0, gt=0, description="Days after which a favorite's weight is halved.")
-    degree_exponent: float = Field(0.5, ge=0, le=1, description="0: no degree weighting; 0.5: 1/√(degree·degree).")
+    recency_half_life_days: float = Field(45.0, gt=0, description="Days after which a favorite's weight is halved.")
+    degree_exponent: float = Field(0.35, ge=0, le=1, description="0: no degree weighting; 0.5: 1/√(degree·degree).")
     holdout_days: float = Field(14.0, gt=0, description="The newest days, held out to evaluate.")
     seed: int = 0
 

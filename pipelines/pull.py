@@ -95,6 +95,7 @@ class Puller:
         when Flickr fails for more users in a row than are asked for at once, and at once what concerns every call, like
         KeyInvalidError; what was fetched until then is committed.
         """
+        user_ids = list(dict.fromkeys(user_ids))
         report = PullReport(users=len(user_ids))
         with self._measured(report):
             due, cursors = self._due(user_ids, contacts)
