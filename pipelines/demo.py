@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.train_job import TrainReport
 
 HOST = "127.0.0.1"
+PROGRAM = (sys.executable, "-m", "photo_recommender")
 DEFAULT_HOME = Path("var/demo")
 NEEDED_BYTES = 500 * 2**20
 CALLS_PER_HOUR = 1_000_000
@@ -121,7 +122,8 @@ def _run(asked: Demo, processes: Children, stay_up: bool) -> None:
     settings = asked.settings()
     _write_environment(settings)
     sandbox = _start_sandbox(asked, processes)
-    mlflow = _start_mlflow(asked, settings, processes)
+    # What only serves people who stay is left out for those who don't.
+    mlflow = _start_mlflow(asked, settings, processes) if stay_up else None
     sandbox.wait_until_healthy(f"{asked.sandbox_url}/sandbox/health")
     configure_logging(settings, level=30)
     people = _people(asked)
@@ -130,10 +132,10 @@ def _run(asked: Demo, processes: Children, stay_up: bool) -> None:
         _pull(settings, [person["user_id"] for person in people if not person["visitor"]], report)
         _build_features(settings, report)
         trained = _train(settings, report)
-    mlflow.wait_until_healthy(f"{asked.mlflow_url}/health")
-    worker = [sys.executable, "-m", "photo_recommender", "worker"]
-    processes.start("worker", worker, settings.environment())
-    service = processes.start("service", [sys.executable, "-m", "photo_recommender", "serve"], settings.environment())
+    if mlflow is not None:
+        processes.start("worker", [*PROGRAM, "worker"], settings.environment())
+        mlflow.wait_until_healthy(f"{asked.mlflow_url}/health")
+    service = processes.start("service", [*PROGRAM, "serve"], settings.environment())
     service.wait_until_healthy(f"http://{HOST}:{asked.port}/readyz")
     _show(asked, settings, trained, _someone(people), time.monotonic() - began)
     if stay_up:
@@ -141,7 +143,7 @@ def _run(asked: Demo, processes: Children, stay_up: bool) -> None:
 
 
 def _start_sandbox(asked: Demo, processes: Children) -> Child:
-    command = [sys.executable, "-m", "photo_recommender", "sandbox", "--host", HOST]
+    command = [*PROGRAM, "sandbox", "--host", HOST]
     for option in ("users", "photos", "favorites", "seed", "clock"):
         command += [f"--{option}", str(getattr(asked, option))]
     command += ["--port", str(asked.sandbox_port), "--folder", str(asked.home / "sandbox")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -9,6 +10,9 @@ from typing import Annotated
 import typer
 
 from features.settings import PREFIX, get_settings
+
+GRACE_SECONDS = 5
+"""What requests get to end in when the service is stopped: an open stream of progress would go on for minutes."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +33,7 @@ def serve(
     require_free_port(host, port, "--port")
     command = [
         *(sys.executable, "-m", "bentoml", "serve", "serving.service:PhotoRecommender"),
-        *("--host", host, "--port", str(port)),
+        *("--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)),
     ]
     environment = os.environ | {
         f"{PREFIX}HOST": host,
@@ -53,17 +57,22 @@ def recommend(
 
     from rich.console import Console
 
+    from features.logs import configure_logging
     from pipelines.tables import wall_table
     from serving.runtime import open_runtime
 
-    runtime = open_runtime(get_settings())
+    settings = get_settings()
+    configure_logging(settings, level=logging.CRITICAL)  # what a person should know is said below
+    runtime = open_runtime(settings)
     try:
-        known = re.fullmatch(r"[0-9A-Za-z]+@N\d{2}", user)
+        known = re.fullmatch(r"[0-9A-Za-z]+@N[0-9]{2}", user)
         user_id = user if known else runtime.flickr.find_user(user).user_id
         runtime.watch.refresh()
         answer = runtime.recommender.recommend(user_id, limit=limit)
     finally:
         runtime.engine.dispose()
+    if runtime.watch.served.error is not None:
+        typer.secho(f"warning: ranked without a model: {runtime.watch.served.error}", err=True, fg=typer.colors.YELLOW)
     if as_json:
         typer.echo(answer.model_dump_json(indent=2))
     else:

@@ -58,8 +58,12 @@ def favorites_on_flickr(demo: Any, user_id: str) -> set[str]:
     answer = httpx.get(
         f"{demo.url('sandbox')}/services/rest/",
         params={
-            "method": "flickr.favorites.getPublicList", "api_key": "sandbox-key", "user_id": user_id,
-            "per_page": 500, "format": "json", "nojsoncallback": 1,
+            "method": "flickr.favorites.getPublicList",
+            "api_key": "sandbox-key",
+            "user_id": user_id,
+            "per_page": 500,
+            "format": "json",
+            "nojsoncallback": 1,
         },
     )
     return {photo["id"] for photo in answer.json()["photos"]["photo"]}
