@@ -57,15 +57,15 @@ class Settings(BaseSettings):
 
     # Training
     model_name: str = Field("photo-recommender", description="Name of the registered model in MLflow.")
-    als_factors: int = Field(64, ge=1)
-    als_regularization: float = Field(30.0, gt=0)
-    als_iterations: int = Field(15, ge=1)
+    als_factors: int = Field(64, ge=1, description="Length of a user's and a photo's vector.")
+    als_regularization: float = Field(30.0, gt=0, description="λ, not scaled by frequency.")
+    als_iterations: int = Field(15, ge=1, description="Alternations of a training.")
     confidence_alpha: float = Field(1.5, gt=0, description="α: a favorite's confidence is 1 + α·w.")
     confidence_alpha_dismissal: float = Field(10.0, gt=0, description="α_d: a dismissal's confidence is 1 + α_d·w.")
     recency_half_life_days: float = Field(45.0, gt=0, description="Days after which a favorite's weight is halved.")
     degree_exponent: float = Field(0.35, ge=0, le=1, description="0: no degree weighting; 0.5: 1/√(degree·degree).")
     holdout_days: float = Field(14.0, gt=0, description="The newest days, held out to evaluate.")
-    seed: int = 0
+    seed: int = Field(0, description="The same seed and data give the same model.")
 
     # Serving
     host: str = Field("127.0.0.1", description="Address the service listens on.")
@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     session_days: int = Field(30, ge=1, description="A session ends so long after sign-in.")
     sandbox_url: str = Field("", description="The Flickr sandbox, when it stands in for Flickr (the demo sets it).")
 
-    log_format: Literal["auto", "json", "console"] = "auto"
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`json`, `console`, or by whether standard error is a terminal."
+    )
 
     @model_validator(mode="before")
     @classmethod

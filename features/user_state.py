@@ -83,7 +83,3 @@ def apply_actions(state: UserState, actions: Sequence[Action]) -> UserState:
         watermark=newer[-1].seq,
         updated_at=state.updated_at,
     )
-
-
-def _by_photo(ids: Sequence[str], owners: Sequence[str], times: Sequence[int]) -> dict[str, tuple[str, int]]:
-    return {photo: (owner, seconds) for photo, owner, seconds in zip(ids, owners, times, strict=True)}

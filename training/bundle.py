@@ -24,12 +24,14 @@ from features.user_state import UserState
 from training.data import Catalog, History, Ids, Interactions, history_of
 from training.models import MODELS, Model, Recipe
 from training.retrieval import top_rows
-from training.storage import checksums, corrupt, load_json, save_json, verify
+from training.storage import checksums, corrupt, digest, load_json, save_json, verify
 
 __all__ = ["Bundle", "History", "load_bundle", "save_bundle"]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+CHECKSUM = "sha256"
+"""The manifest's entry that guards the others, as `files` guards the other files."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def save_bundle(
             "metrics": metrics,
             "files": checksums(partial),
         }
-        save_json(partial / MANIFEST, manifest)
+        save_json(partial / MANIFEST, {**manifest, CHECKSUM: digest(manifest)})
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
@@ -144,6 +146,8 @@ def load_bundle(folder: str | os.PathLike[str], version: str | None = None) -> B
     try:
         if manifest["format"] != FORMAT:
             raise corrupt(folder / MANIFEST, f"format {manifest['format']}, this program reads {FORMAT}")
+        if manifest.pop(CHECKSUM) != digest(manifest):
+            raise corrupt(folder / MANIFEST, "the content differs from what was saved (checksum)")
         verify(folder, manifest["files"])
         catalog = _load_catalog(folder, int(manifest["n_photos"]))
         component = manifest["components"][0]

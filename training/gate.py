@@ -48,11 +48,11 @@ def decide(challenger: PerUser, champion: PerUser | None, popularity: PerUser, k
 
 
 def first_champion(candidates: Mapping[str, PerUser]) -> Decision:
-    """With no champion yet: the best of the candidates by mean NDCG, whichever it is; {kind: (n,)}."""
+    """With no champion to compare with: the best of the candidates by mean NDCG, whichever it is; {kind: (n,)}."""
     means = {kind: float(values.mean()) for kind, values in candidates.items()}
     best = max(means, key=lambda kind: means[kind])
     table = ", ".join(f"{kind} {mean:.4f}" for kind, mean in means.items())
-    return Decision(True, best, f"no champion yet: {best} is the best of NDCG {table}")
+    return Decision(True, best, f"no champion to compare with: {best} is the best of NDCG {table}")
 
 
 def undecided(has_champion: bool) -> Decision:

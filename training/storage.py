@@ -62,6 +62,11 @@ def load_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def digest(content: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object, however it is laid out in its file."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def checksums(folder: Path) -> dict[str, dict[str, Any]]:
     """{name: {"bytes", "sha256"}} of the folder's files."""
     return {path.name: _checksum(path) for path in sorted(folder.iterdir())}
@@ -75,6 +80,8 @@ def verify(folder: Path, expected: dict[str, dict[str, Any]]) -> None:
             found = _checksum(path)
         except FileNotFoundError:
             raise corrupt(path, "the file is missing") from None
+        except OSError as error:
+            raise corrupt(path, f"not readable ({error})") from None
         if found["bytes"] != checksum.get("bytes"):
             raise corrupt(path, f"{found['bytes']} bytes instead of {checksum.get('bytes')}")
         if found != checksum:

@@ -199,7 +199,7 @@ def _ensure_registered_model(client: Any, name: str) -> None:
 def _make_champion(client: Any, name: str, version: str) -> None:
     client.set_model_version_tag(name, version, PROMOTED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
     client.set_registered_model_alias(name, CHAMPION, version)
-    if client.get_registered_model(name).aliases.get(CHALLENGER) == version:
+    if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == version:  # a number from some backends
         client.delete_registered_model_alias(name, CHALLENGER)
 
 

@@ -33,6 +33,7 @@ def app(
     monkeypatch.setenv("PHOTO_RECOMMENDER_HOME", str(settings.home))
     monkeypatch.setenv("PHOTO_RECOMMENDER_ALS_FACTORS", "8")
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
     get_settings.cache_clear()
     app = typer.Typer()
     commands_train.register(app)
@@ -70,7 +71,7 @@ def test_train_shows_the_measures_of_all_models_and_says_who_is_champion(app: ty
     append_to(lake, world_rows())
     shown = run(app, "train")
     assert all(kind in shown for kind in ("als", "neighbor_score", "popularity"))
-    assert "ndcg_at_20" in shown
+    assert "NDCG@20" in shown
     assert "version 1 (" in shown
     assert "is champion: no champion to compare with" in shown
     assert "skipped: neither the lake nor the configuration changed since version 1" in run(app, "train")
@@ -127,7 +128,7 @@ def test_train_without_mlflow_says_where_the_bundle_lies_and_ends_with_the_statu
         assert (report["version"], report["bundle"]) == (None, folder)
         assert "can't be used" in report["problems"][0]
     else:
-        assert "ndcg_at_20" in result.stdout
+        assert "NDCG@20" in result.stdout
         assert "warning: MLflow at" in result.stderr
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.schema import Kind
+from features.lake import Lake
+from features.schema import INTERACTIONS, TIMESTAMP, Kind
+from features.settings import Settings
 from training.data import Interactions, build_interactions
 from training.models import Recipe
+from training.tracking import prepare_mlflow
 
 DAY = 86_400
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
@@ -35,6 +40,28 @@ def log_of(rows: Iterable[Row]) -> pa.Table:
             "faved_at": times,
         }
     )
+
+
+def append_to(lake: Lake, rows: Sequence[Row]) -> None:
+    """Append the rows to the lake, as a pull that comes right after the last of them would."""
+    log = log_of(rows)
+    ingested = datetime.fromtimestamp(max(row[4] for row in rows), tz=UTC)
+    constants = {
+        "created_timestamp": pa.repeat(pa.scalar(ingested, TIMESTAMP), len(log)),
+        "ingest_date": pa.repeat(pa.scalar(ingested.date()), len(log)),
+        "source": pa.repeat("flickr", len(log)),
+    }
+    log = log.drop_columns("created_timestamp")
+    for name, column in constants.items():
+        log = log.append_column(name, column)
+    lake.append(INTERACTIONS, log)
+
+
+def give_mlflow(settings: Settings, session_folder: Path) -> None:
+    """Put MLflow's database where the settings expect it: one is built for the session, as its tables take seconds."""
+    original = Settings(home=session_folder / "prepared", _env_file=None)  # type: ignore[call-arg]
+    prepare_mlflow(original)
+    shutil.copytree(original.home / "mlflow", settings.home / "mlflow")
 
 
 def interactions_of(
