@@ -14,7 +14,7 @@ TEST_PACKAGES := redis-server:redis-server chromium:chromium
 
 SITE_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-.PHONY: help setup packages site demo test lint format bench lock clean
+.PHONY: help setup packages site demo test stack-test lint format bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ lint: setup ## style, types, import layers
 test: packages setup site lint ## everything that must hold; at most 20 minutes on 2 cores
 	cd frontend && npm test --silent
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+stack-test: packages setup site ## the long version of what `make test` does in short: ten demos killed at random moments
+	PHOTO_RECOMMENDER_KILLS=10 $(VENV)/bin/python -m pytest -v tests/end_to_end/test_kill.py $(ARGS)
 
 format: setup ## rewrite the code in its one format
 	$(VENV)/bin/ruff check --fix-only .
