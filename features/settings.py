@@ -42,7 +42,11 @@ class Settings(BaseSettings):
     flickr_site_url: str = Field("https://www.flickr.com", description="Where Flickr's own pages live.")
     flickr_timeout: float = Field(20.0, gt=0, description="Seconds to wait for one answer of Flickr.")
     flickr_attempts: int = Field(6, ge=1, description="How often one call is tried before it fails.")
-    flickr_calls_per_hour: int = Field(3600, ge=1, description="Flickr's limit for the whole key.")
+    flickr_calls_per_hour: int = Field(3600, ge=1, description="Flickr's limit for the whole key; never exceeded.")
+    flickr_calls_per_second: int = Field(10, ge=1, description="The most calls in any one second.")
+    budget_url: str = Field(
+        "", description="Where calls are counted: `redis://host:port/db`. Default: SQLite below `home`."
+    )
 
     # Pulling
     pull_max_favorites: int = Field(50_000, ge=1, description="Favorites kept of one user, newest first.")
@@ -105,6 +109,7 @@ class Settings(BaseSettings):
             "database_url": self.database_url or f"sqlite:///{home / 'photo_recommender.db'}",
             "registry_url": self.registry_url or f"sqlite:///{home / 'feast' / 'registry.db'}",
             "mlflow_uri": self.mlflow_uri or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            "budget_url": self.budget_url or f"sqlite:///{home / 'budget.db'}",
             "mlflow_artifacts": self.mlflow_artifacts or str(home / "mlflow" / "artifacts"),
             "public_url": self.public_url or f"http://localhost:{self.port}",
         }

@@ -1,10 +1,11 @@
-"""The commands `pull` (one user, now) and `worker` (whatever the queue holds)."""
+"""The commands `pull` (one user, now), `worker` (whatever the queue holds) and `budget` (what calls were spent on)."""
 
 from __future__ import annotations
 
 import json
 import signal
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from pipelines.flickr import Person
     from pipelines.pull import PullReport
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("pull")(pull)
     app.command("worker")(worker)
+    app.command("budget")(budget)
 
 
 def pull(
@@ -25,7 +29,7 @@ def pull(
     neighbors: Annotated[
         bool, typer.Option("--neighbors", help="The favorites of the owners of the user's favorites, too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Pull a user's favorites and contacts into the lake, and the user's features online. Again: only what is new."""
     from features.database import open_database
@@ -65,12 +69,13 @@ def worker(
     from features.logs import configure_logging
     from features.online import OnlineFeatures
     from features.settings import get_settings
-    from pipelines.flickr import open_flickr
+    from pipelines.flickr import Purpose, open_flickr
     from pipelines.worker import Worker
 
     settings = get_settings()
     configure_logging(settings)
-    flickr = open_flickr(settings)
+    flickr = partial(open_flickr, settings, None)
+    flickr(Purpose.REFRESH)  # a missing key is told at once
     engine = open_database(settings.database_url)
     working = Worker(open_lake(settings), engine, flickr, OnlineFeatures(settings), settings)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,6 +84,38 @@ def worker(
         working.run(concurrency)
     finally:
         engine.dispose()
+
+
+def budget(as_json: Json = False) -> None:
+    """What the calls of the last hour were spent on, and how many each purpose may still take."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from features.settings import get_settings
+    from pipelines.budget import Limits, Purpose, open_budget
+
+    settings = get_settings()
+    limits = Limits(settings.flickr_calls_per_hour, settings.flickr_calls_per_second)
+    spent = open_budget(settings).spent()
+    left = limits.per_hour - sum(spent.values())
+    shares = {
+        purpose: {
+            "spent": spent[purpose],
+            "limit": limits.of(purpose),
+            "left": max(0, min(left, limits.of(purpose) - spent[purpose])),
+        }
+        for purpose in Purpose
+    }
+    if as_json:
+        typer.echo(json.dumps({"calls_per_hour": limits.per_hour, "spent": sum(spent.values()), "purposes": shares}))
+        return
+    typer.echo(f"Flickr calls of the last hour: {sum(spent.values()):,} of {limits.per_hour:,} allowed")
+    table = Table("purpose")
+    for name in ("spent", "limit", "left"):
+        table.add_column(name, justify="right")
+    for purpose, share in shares.items():
+        table.add_row(purpose, *(f"{number:,}" for number in share.values()))
+    Console().print(table)
 
 
 def _say(person: Person, pulled: PullReport) -> None:

@@ -69,6 +69,7 @@ class Demo:
             flickr_oauth_url=f"{self.sandbox_url}/services/oauth",
             flickr_site_url=self.sandbox_url,
             flickr_calls_per_hour=CALLS_PER_HOUR,
+            flickr_calls_per_second=CALLS_PER_HOUR,
             sandbox_url=self.sandbox_url,
             image_hosts=[self.sandbox_url],
             model_poll_seconds=2.0,
@@ -175,12 +176,14 @@ def _people(asked: Demo) -> list[dict[str, Any]]:
 def _pull(settings: Settings, user_ids: list[str], report: Any) -> None:
     from features.database import open_database
     from features.lake import open_lake
-    from pipelines.flickr import open_flickr
+    from pipelines.flickr import Purpose, open_flickr
     from pipelines.pull import Puller
     from pipelines.relay import drain
 
     engine, lake = open_database(settings.database_url), open_lake(settings)
-    puller = Puller(lake=lake, engine=engine, flickr=open_flickr(settings), settings=settings, online=None)
+    puller = Puller(
+        lake=lake, engine=engine, flickr=open_flickr(settings, purpose=Purpose.REFRESH), settings=settings, online=None
+    )
     puller.pull_favorites(user_ids, progress=report)
     drain(engine, lake)
     engine.dispose()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from flickrapi.auth import FlickrAccessToken, OAuthFlickrInterface
 
 from features.errors import FlickrError, InvalidInputError
 from features.settings import Settings
+from pipelines.budget import BudgetSpentError, Purpose, open_budget
 from pipelines.flickr_answers import (
     PICTURE_SIZES,
     Favorite,
@@ -44,6 +46,7 @@ from pipelines.flickr_answers import (
 )
 
 __all__ = [
+    "BudgetSpentError",
     "Favorite",
     "FavoritesPage",
     "Flickr",
@@ -54,6 +57,7 @@ __all__ = [
     "Person",
     "Photo",
     "PhotoNotFoundError",
+    "Purpose",
     "TokenInvalidError",
     "UserNotFoundError",
     "open_flickr",
@@ -67,6 +71,9 @@ EXTRAS = ",".join(
 )
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds before the second try, and the most that backing off comes to (a longer Retry-After is honoured)."""
+
+PATIENCE = 5.0
+"""Seconds that a call waits for the key's budget: long enough for a burst to pass, not for an hour."""
 
 EXAMPLE = "https://www.flickr.com/photos/12037949754@N01/"
 _NSID = re.compile(r"[0-9A-Za-z]+@N\d{2}")
@@ -141,11 +148,11 @@ class _Api(flickrapi.FlickrAPI):  # type: ignore[misc]  # flickrapi has no types
 class Flickr:
     """Flickr's API as Python methods. Thread-safe: each thread has its own kept-alive connection.
 
-    Every method raises FlickrUnavailableError once `settings.flickr_attempts` tries failed, TokenInvalidError,
-    KeyInvalidError, or FlickrRefusedError with Flickr's words.
+    Every method raises FlickrUnavailableError once `settings.flickr_attempts` tries failed, BudgetSpentError when the
+    key has no call left, TokenInvalidError, KeyInvalidError, or FlickrRefusedError with Flickr's words.
     """
 
-    def __init__(self, settings: Settings, token: FlickrToken | None = None) -> None:
+    def __init__(self, settings: Settings, token: FlickrToken | None = None, purpose: Purpose = Purpose.PERSON) -> None:
         if not settings.flickr_key:
             raise KeyInvalidError(
                 "PHOTO_RECOMMENDER_FLICKR_KEY is not set: get one at https://www.flickr.com/services/apps/create/, "
@@ -154,6 +161,8 @@ class Flickr:
             )
         self._places = Places(settings.flickr_site_url.rstrip("/"), settings.sandbox_url.rstrip("/"))
         self._api = _Api(settings, token)
+        self._budget = open_budget(settings)
+        self._purpose = purpose
         self._calls = 0
         self._counting = threading.Lock()
         self._retrying = tenacity.Retrying(
@@ -285,10 +294,11 @@ class Flickr:
     def _call(self, method: str, read: Callable[[Json], T], **params: Any) -> T:
         """One call, tried again while Flickr is unavailable, read by `read`.
 
-        The one place that every call passes: here the budget of the key will be asked for leave.
+        The one place that every call passes, and where the key's budget is asked for leave, for each try anew.
         """
 
         def once() -> T:
+            self._wait_for_leave()
             with self._counting:
                 self._calls += 1
             content = self._api.do_flickr_call(method, **params)
@@ -307,10 +317,25 @@ class Flickr:
         result: T = self._retrying(once)
         return result
 
+    def _wait_for_leave(self) -> None:
+        """Return when a call may be made. Raises BudgetSpentError when that is not within `PATIENCE` seconds."""
+        deadline = time.monotonic() + PATIENCE
+        while wait := self._budget.take(self._purpose):
+            if time.monotonic() + wait > deadline:
+                raise BudgetSpentError(
+                    f"the budget of Flickr calls is spent for now ({self._purpose}); "
+                    f"there is more in {wait:.0f} s (`photo-recommender budget` shows it)",
+                    retry_after=wait,
+                )
+            time.sleep(wait)
 
-def open_flickr(settings: Settings, token: FlickrToken | None = None) -> Flickr:
-    """The client, signed by a person's token when one is given. One is enough for all threads of a process."""
-    return Flickr(settings, token)
+
+def open_flickr(settings: Settings, token: FlickrToken | None = None, purpose: Purpose = Purpose.PERSON) -> Flickr:
+    """The client, signed by a person's token when one is given; its calls are counted as spent on `purpose`.
+
+    One is enough for all threads of a process.
+    """
+    return Flickr(settings, token, purpose)
 
 
 def _person_in_url(text: str, site_host: str) -> str:

@@ -25,8 +25,8 @@ OPEN = ("waiting", "leased")
 KIND_PERSON = "person"
 """Favorites and contacts of one user, then the favorites of the neighbors."""
 
-# Lower is sooner: a person who waits at the page goes before everything that can wait.
-PRIORITY_PERSON, PRIORITY_REFRESH = 0, 10
+# Lower is sooner: who is signed in and waits goes first; pulls that anonymous visitors ask for come last.
+PRIORITY_PERSON, PRIORITY_REFRESH, PRIORITY_ANONYMOUS = 0, 10, 20
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,13 @@ def done(engine: sa.Engine, held: Lease) -> bool:
     return _settle(engine, held, state="done", lease_token=None, error=None, finished_at=datetime.now(UTC))
 
 
-def release(engine: sa.Engine, held: Lease) -> bool:
-    """Give the request back unharmed (the worker is asked to stop): it waits, this attempt does not count."""
+def release(engine: sa.Engine, held: Lease, *, until: datetime | None = None) -> bool:
+    """Give the request back unharmed: it waits, until `until` at the least, and this attempt does not count.
+
+    For a worker that is asked to stop, or that lacks what no request can help.
+    """
     attempts = sa.case((pull_requests.c.attempts > 0, pull_requests.c.attempts - 1), else_=0)
-    return _settle(engine, held, state="waiting", lease_token=None, leased_until=None, attempts=attempts)
+    return _settle(engine, held, state="waiting", lease_token=None, leased_until=until, attempts=attempts)
 
 
 def fail(engine: sa.Engine, held: Lease, error: str, *, permanent: bool = False, now: datetime | None = None) -> bool:

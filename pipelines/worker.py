@@ -10,15 +10,17 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 import structlog
 
-from features.errors import FlickrError, PhotoRecommenderError
+from features.errors import DependencyError, FlickrError, PhotoRecommenderError
 from features.lake import Lake
 from features.settings import Settings
 from pipelines import queue
+from pipelines.budget import BudgetSpentError, Purpose
 from pipelines.flickr import Flickr, FlickrUnavailableError
 from pipelines.progress import update_progress
 from pipelines.pull import Puller
@@ -32,7 +34,18 @@ LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.3, 10.0
 
 RELAY_SECONDS = 2.0
 
+DEPENDENCY_SECONDS = 30.0
+"""How long a request waits when the lake, SQL, the online store or the budget can't be reached."""
+
 logger = structlog.get_logger(__name__)
+
+
+def purpose_of(held: queue.Lease) -> Purpose:
+    """Whose share of the key's budget a request is paid from."""
+    try:
+        return Purpose(held.reason)
+    except ValueError:
+        return Purpose.REFRESH
 
 
 class _StopPullingError(Exception):
@@ -43,13 +56,19 @@ class Worker:
     """Works in `concurrency` threads until `stop` is called."""
 
     def __init__(
-        self, lake: Lake, engine: sa.Engine, flickr: Flickr, online: OnlineFeatures, settings: Settings
+        self,
+        lake: Lake,
+        engine: sa.Engine,
+        flickr: Callable[[Purpose], Flickr],
+        online: OnlineFeatures,
+        settings: Settings,
     ) -> None:
         self._lake = lake
         self._engine = engine
         self._settings = settings
         self._stopping = threading.Event()
-        self._open_puller: Callable[[], Puller] = lambda: Puller(lake, engine, flickr, settings, online)
+        self._flickr = flickr
+        self._online = online
 
     def stop(self) -> None:
         """Return from `run` soon: after the step that each pull is at. Safe to call from a signal's handler."""
@@ -75,7 +94,11 @@ class Worker:
                 logger.warning("relay_failed", reason=str(error))
 
     def _work(self) -> None:
-        puller, pause = self._open_puller(), LOOK_SECONDS
+        pullers = {
+            purpose: Puller(self._lake, self._engine, self._flickr(purpose), self._settings, self._online)
+            for purpose in Purpose
+        }
+        pause = LOOK_SECONDS
         while not self._stopping.is_set():
             try:
                 held = queue.lease(self._engine, self._settings.lease_seconds)
@@ -88,7 +111,7 @@ class Worker:
             if held is None:
                 self._stopping.wait(pause)
             else:
-                self._fulfil(puller, held)
+                self._fulfil(pullers[purpose_of(held)], held)
 
     def _fulfil(self, puller: Puller, held: queue.Lease) -> None:
         """Pull for one request and settle it, whatever happens."""
@@ -103,12 +126,23 @@ class Worker:
                 queue.done(self._engine, held)
             except _StopPullingError:
                 queue.release(self._engine, held)
-            except PhotoRecommenderError as error:
-                permanent = isinstance(error, FlickrError) and not isinstance(error, FlickrUnavailableError)
+            except BudgetSpentError as error:
+                self._put_off(held, error.message, error.retry_after)
+            except FlickrError as error:
+                permanent = not isinstance(error, FlickrUnavailableError)
                 self._fail(held, error.message, permanent=permanent)
+            except DependencyError as error:
+                self._put_off(held, error.message, DEPENDENCY_SECONDS)
+            except PhotoRecommenderError as error:
+                self._fail(held, error.message, permanent=True)
             except Exception as error:
                 logger.exception("pull_broke", user_id=held.user_id)
                 self._fail(held, f"unexpected: {type(error).__name__}", permanent=False)
+
+    def _put_off(self, held: queue.Lease, reason: str, seconds: float) -> None:
+        """Nothing is wrong with the request: it waits for what is missing, and the attempt does not count."""
+        logger.warning("pull_put_off", user_id=held.user_id, seconds=round(seconds), reason=reason)
+        queue.release(self._engine, held, until=datetime.now(UTC) + timedelta(seconds=seconds))
 
     def _fail(self, held: queue.Lease, reason: str, *, permanent: bool) -> None:
         logger.warning("pull_failed", user_id=held.user_id, attempt=held.attempts, reason=reason)

@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from pipelines import queue
+from pipelines.budget import Purpose
 from pipelines.progress import FINAL, read_progress
 from serving.answers import ErrorAnswer, FoundPerson, ProgressAnswer, UserId
 from serving.dependencies import OwnPageSession, RuntimeNow
@@ -36,7 +37,13 @@ def lookup(runtime: RuntimeNow, q: Annotated[str, Query(max_length=500)]) -> Fou
 @router.post("/api/users/{user_id}/pull", status_code=202)
 def pull(user_id: UserId, runtime: RuntimeNow, session: OwnPageSession) -> ProgressAnswer:
     """Ask for the user's favorites, contacts and neighbors; asking twice pulls once."""
-    queue.put(runtime.engine, user_id, reason="visit")
+    signed_in = session.user_id is not None
+    queue.put(
+        runtime.engine,
+        user_id,
+        reason=Purpose.PERSON if signed_in else Purpose.ANONYMOUS,
+        priority=queue.PRIORITY_PERSON if signed_in else queue.PRIORITY_ANONYMOUS,
+    )
     return _progress(runtime, user_id)
 
 

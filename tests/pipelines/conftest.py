@@ -172,6 +172,8 @@ def sandbox_settings(settings: Settings, shared_sandbox: RunningSandbox) -> Sett
             "sandbox_url": url,
             "flickr_attempts": 3,
             "flickr_timeout": 10.0,
+            "flickr_calls_per_hour": 1_000_000,
+            "flickr_calls_per_second": 1_000_000,
         }
     )
 

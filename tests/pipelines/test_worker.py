@@ -43,7 +43,7 @@ def running(lake: Lake, engine: sa.Engine, flickr: Flickr, sandbox_settings: Set
 
     @contextmanager
     def run(concurrency: int = 1) -> Iterator[Worker]:
-        worker = Worker(lake, engine, flickr, OnlineFeatures(sandbox_settings), sandbox_settings)
+        worker = Worker(lake, engine, lambda _purpose: flickr, OnlineFeatures(sandbox_settings), sandbox_settings)
         thread = threading.Thread(target=worker.run, args=(concurrency,))
         thread.start()
         try:
