@@ -161,7 +161,6 @@ class RedisBudget:
             self._limiter = MovingWindowRateLimiter(
                 storage_from_string(url, socket_timeout=5, socket_connect_timeout=2)
             )
-        # Narrowest first: a call that an inner window refuses has taken nothing of the outer ones.
         self._second = RateLimitItemPerSecond(limits.per_second)
         self._hour = RateLimitItemPerHour(limits.per_hour)
         self._shares = {purpose: RateLimitItemPerHour(limits.of(purpose)) for purpose in Purpose}
@@ -170,15 +169,16 @@ class RedisBudget:
         with _errors(self._url):
             windows: list[tuple[Any, str]] = [
                 (self._second, "second"),
-                (self._hour, "hour"),
                 (self._shares[purpose], purpose),
+                (self._hour, "hour"),
             ]
-            now = time.time()
             full = [window for window in windows if not self._limiter.test(window[0], "flickr", window[1])]
-            # Between the test and the hits another process may take the last call: then what was hit stays taken,
-            # which errs on Flickr's side.
             if not full:
-                full = [window for window in windows if not self._limiter.hit(window[0], "flickr", window[1])]
+                # Should another process take the last call meanwhile, what was taken of the windows before stays
+                # taken: a moment's burst, or a call too few of a purpose whose hour is over anyway.
+                refused = next((w for w in windows if not self._limiter.hit(w[0], "flickr", w[1])), None)
+                full = [] if refused is None else [refused]
+            now = time.time()
             resets = (self._limiter.get_window_stats(item, "flickr", name).reset_time for item, name in full)
             return max((max(reset - now, 0.01) for reset in resets), default=0.0)
 
