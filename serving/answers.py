@@ -26,7 +26,7 @@ def _matching(pattern: str, message: str) -> Callable[[str], str]:
 
 UserId = Annotated[
     str,
-    AfterValidator(_matching(r"[0-9A-Za-z]{1,64}@N\d{2}", "must be a Flickr NSID, like 12037949754@N01")),
+    AfterValidator(_matching(r"[0-9A-Za-z]{1,64}@N[0-9]{2}", "must be a Flickr NSID, like 12037949754@N01")),
     Field(description="A Flickr NSID.", examples=["12037949754@N01"]),
 ]
 PhotoId = Annotated[

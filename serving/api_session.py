@@ -29,7 +29,7 @@ def session(runtime: RuntimeNow, session: AnySession, response: Response) -> Ses
 @router.post("/api/session/login")
 def login(request: LoginRequest, runtime: RuntimeNow, session: OwnPageSession) -> LoginAnswer:
     """Where to go for Flickr's consent; from there the person comes back to `return_to`, a path on this site."""
-    address = signin.begin(runtime.settings, runtime.engine, runtime.vault, session, request.return_to)
+    address = signin.begin(runtime.interactive, runtime.engine, runtime.vault, session, request.return_to)
     return LoginAnswer(authorize_url=address)
 
 
@@ -50,7 +50,7 @@ def callback(
     if not oauth_verifier:
         return RedirectResponse(signin.refuse(runtime.engine, session, denied or oauth_token), status_code=303)
     cookie, signed_in, return_to = signin.finish(
-        runtime.settings, runtime.engine, runtime.vault, session, oauth_token, oauth_verifier
+        runtime.interactive, runtime.engine, runtime.vault, session, oauth_token, oauth_verifier
     )
     response = RedirectResponse(return_to, status_code=303)
     _set_cookie(response, cookie, signed_in)

@@ -31,14 +31,15 @@ class Runtime:
     @cached_property
     def flickr(self) -> Flickr:
         """Flickr without anybody's token. Raises when no API key is set: only what needs Flickr fails then."""
-        return open_flickr(self._interactive)
+        return open_flickr(self.interactive)
 
     def flickr_of(self, token: FlickrToken) -> Flickr:
         """Flickr in the name of the token's owner."""
-        return open_flickr(self._interactive, token)
+        return open_flickr(self.interactive, token)
 
     @cached_property
-    def _interactive(self) -> Settings:
+    def interactive(self) -> Settings:
+        """The settings for calls of Flickr that a person waits for."""
         attempts = min(self.settings.flickr_attempts, INTERACTIVE_ATTEMPTS)
         return self.settings.model_copy(update={"flickr_attempts": attempts})
 

@@ -84,7 +84,7 @@ def require_own_page(request: Request) -> None:
     if site is not None:
         allowed = site in ("same-origin", "none")
     elif origin is not None:
-        allowed = urlsplit(origin).netloc == request.headers.get("Host")
+        allowed = origin.partition("://")[2] == request.headers.get("Host")
     else:
         return
     if not allowed:

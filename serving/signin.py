@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import requests
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from authlib.integrations.requests_client import OAuth1Session
 from features.database import accounts, oauth_requests
 from features.errors import FlickrError, InvalidInputError, NotAllowedError
 from features.settings import Settings
-from pipelines.flickr import FlickrToken, open_flickr
+from pipelines.flickr import FlickrToken, KeyInvalidError, open_flickr
 from serving.session import Session, digest, end_session, open_session
 from serving.tokens import Vault
 
@@ -43,8 +43,7 @@ class SignInExpiredError(InvalidInputError):
 
 def safe_return_to(path: str) -> str:
     """The path, when it stays on this site. Raises InvalidInputError (field `return_to`) for anything else."""
-    parts = urlsplit(path)
-    leaves = parts.scheme or parts.netloc or not path.startswith("/") or path[1:2] in ("/", "\\")
+    leaves = not path.startswith("/") or path.startswith("//")
     if leaves or "\\" in path or not path.isprintable() or " " in path:
         raise InvalidInputError(
             f"return_to={path[:80]!r} must be a path on this site, like /wall/12037949754@N01", field="return_to"
@@ -152,6 +151,12 @@ def _remember(settings: Settings, engine: sa.Engine, vault: Vault, token: Flickr
 
 
 def _oauth(settings: Settings, **parts: str) -> Any:
+    if not settings.flickr_key:
+        raise KeyInvalidError(
+            "nobody can sign in: PHOTO_RECOMMENDER_FLICKR_KEY is not set; get one at "
+            "https://www.flickr.com/services/apps/create/",
+            field="flickr_key",
+        )
     return OAuth1Session(settings.flickr_key, settings.flickr_secret.get_secret_value(), **parts)
 
 

@@ -26,16 +26,18 @@ class Site(StaticFiles):
 
     def __init__(self, folder: Path = FOLDER) -> None:
         super().__init__(directory=folder, check_dir=False, html=True)
+        # Starlette would look for the folder at the first request, and fail: `_page` says what to do instead.
+        self.config_checked = True
         self._folder = folder
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         try:
             response = await super().get_response(path, scope)
+            forever = path.startswith(HASHED)
         except HTTPException as error:
             if error.status_code != 404 or Path(path).suffix:
                 raise
-            response = await self._page(scope)
-        forever = path.startswith(HASHED) and response.status_code in (200, 304)
+            response, forever = await self._page(scope), False
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if forever else "no-cache"
         return response
 

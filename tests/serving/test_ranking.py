@@ -75,9 +75,9 @@ def states(draw: st.DrawFn) -> UserState:
     state=states(),
     kind=st.sampled_from(["als", "neighbor_score", "popularity", None]),
     candidates=st.lists(st.sampled_from(PHOTOS), unique=True, max_size=60),
-    limit=st.integers(1, 40),
+    limit=st.integers(5, 40),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_that_must_not_be_shown_is_ever_on_a_wall_and_no_photo_is_there_twice(
     world: World,
     session_engine: sa.Engine,
@@ -214,7 +214,7 @@ def test_reasons_are_favorites_of_the_person_strongest_first(recommender: Make, 
         assert weights == sorted(weights, reverse=True)
         assert {reason.photo_id for reason in photo.reasons} <= set(favorites)
         if style_of(photo.photo_id) == 0:
-            assert style_of(photo.reasons[0].photo_id) == 0
+            assert [style_of(reason.photo_id) for reason in photo.reasons].count(0) >= 2
 
 
 def test_without_explain_nothing_is_explained(recommender: Make, world: World) -> None:
