@@ -62,11 +62,13 @@ class Settings(BaseSettings):
     # Training
     model_name: str = Field("photo-recommender", description="Name of the registered model in MLflow.")
     als_factors: int = Field(64, ge=1, description="Length of a user's and a photo's vector.")
-    als_regularization: float = Field(30.0, gt=0, description="λ, not scaled by frequency.")
+    als_regularization: float = Field(
+        5.0, gt=0, description="λ for each favorite that a photo has on average: denser data takes more."
+    )
     als_iterations: int = Field(15, ge=1, description="Alternations of a training.")
-    confidence_alpha: float = Field(1.5, gt=0, description="α: a favorite's confidence is 1 + α·w.")
+    confidence_alpha: float = Field(4.0, gt=0, description="α: a favorite's confidence is 1 + α·w.")
     confidence_alpha_dismissal: float = Field(10.0, gt=0, description="α_d: a dismissal's confidence is 1 + α_d·w.")
-    recency_half_life_days: float = Field(45.0, gt=0, description="Days after which a favorite's weight is halved.")
+    recency_half_life_days: float = Field(60.0, gt=0, description="Days after which a favorite's weight is halved.")
     degree_exponent: float = Field(0.35, ge=0, le=1, description="0: no degree weighting; 0.5: 1/√(degree·degree).")
     holdout_days: float = Field(14.0, gt=0, description="The newest days, held out to evaluate.")
     seed: int = Field(0, description="The same seed and data give the same model.")

@@ -76,7 +76,7 @@ PATIENCE = 5.0
 """Seconds that a call waits for the key's budget: long enough for a burst to pass, not for an hour."""
 
 EXAMPLE = "https://www.flickr.com/photos/12037949754@N01/"
-_NSID = re.compile(r"[0-9A-Za-z]+@N\d{2}")
+_NSID = re.compile(r"[0-9A-Za-z]+@N[0-9]{2}")
 _ADDRESS = re.compile(
     r"\w+://|www\.|([\w-]+\.)*flickr\.com$|([\w-]+\.)+[\w-]+(:\d+)?/|localhost(:\d+)?/", re.IGNORECASE
 )

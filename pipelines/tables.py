@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -26,10 +27,10 @@ def wall_table(answer: Mapping[str, Any]) -> Table:
         )
         table.add_row(
             str(rank),
-            photo["title"] or photo["photo_id"],
-            photo["owner_name"] or photo["owner_id"],
+            escape(photo["title"] or photo["photo_id"]),
+            escape(photo["owner_name"] or photo["owner_id"]),
             f"{photo['score']:.3f}",
-            ", ".join(because),
+            escape(", ".join(because)),
         )
     return table
 

@@ -93,33 +93,40 @@ class ChampionWatch:
 
     def refresh(self) -> None:
         """Look once. Never raises: what fails is logged, once, and told in `served.error`."""
-        served = self._served
-        try:
-            served = replace(served, popular=self._popular(self._settings))
-            found = self._find(self._settings)
-            if found is None:
-                served = replace(served, champion=None, error=None)
-            else:
-                served = replace(served, champion=self._renewed(served.champion, *found), error=None)
-        except Exception as error:  # noqa: BLE001  (a registry or disk in trouble must not end the watch)
-            message = error.message if isinstance(error, PhotoRecommenderError) else f"{type(error).__name__}: {error}"
-            if message != self._served.error:
-                logger.error("champion_not_loaded", reason=message, kept=_version(served.champion))
-            served = replace(served, error=message)
+        served, error = self._served, None
+        for look in (self._with_champion, self._with_popular):
+            try:
+                served = look(served)
+            except Exception as failure:  # noqa: BLE001  (a registry or disk in trouble must not end the watch)
+                error = error or _words(failure)
+        if error is not None and error != self._served.error:
+            logger.error("champion_not_loaded", reason=error, kept=_version(served.champion))
+        served = replace(served, error=error)
         if _version(served.champion) != _version(self._served.champion):
             logger.info("champion_changed", version=_version(served.champion), before=_version(self._served.champion))
         self._served = served
 
-    def _renewed(self, current: Champion | None, version: str, folder: Path) -> Champion:
-        if current is not None and current.version == version:
-            return current
-        return load_champion(version, Path(folder))
+    def _with_champion(self, served: Served) -> Served:
+        found = self._find(self._settings)
+        if found is None:
+            return replace(served, champion=None)
+        version, folder = found
+        if served.champion is not None and served.champion.version == version:
+            return served
+        return replace(served, champion=load_champion(version, Path(folder)))
+
+    def _with_popular(self, served: Served) -> Served:
+        return replace(served, popular=self._popular(self._settings))
 
     def _watch(self) -> None:
         self.refresh()
         self._looked.set()
         while not self._stop.wait(self._settings.model_poll_seconds):
             self.refresh()
+
+
+def _words(failure: Exception) -> str:
+    return failure.message if isinstance(failure, PhotoRecommenderError) else f"{type(failure).__name__}: {failure}"
 
 
 def _version(champion: Champion | None) -> str | None:

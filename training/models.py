@@ -45,7 +45,10 @@ MODELS: dict[str, type[Model]] = {"als": ALS, "neighbor_score": NeighborScore, "
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes out of a fit, but the interactions. It travels in the bundle's manifest."""
+    """Everything that decides what comes out of a fit, but the interactions. It travels in the bundle's manifest.
+
+    regularization: of ALS, for each favorite that a photo has on average.
+    """
 
     kind: str
     factors: int
@@ -91,7 +94,8 @@ def fit(recipe: Recipe, interactions: Interactions) -> Model:
             return ALS.fit(
                 interactions,
                 factors=recipe.factors,
-                regularization=recipe.regularization,
+                # `implicit` takes one λ for all: by the data's density, as λ scaled by frequency would be on average.
+                regularization=recipe.regularization * len(interactions.favorites) / max(interactions.n_photos, 1),
                 iterations=recipe.iterations,
                 seed=recipe.seed,
                 alpha=recipe.alpha,

@@ -144,6 +144,17 @@ def test_popular_photos_that_cannot_be_read_are_kept_as_they_were(
     assert served(watch) == ("1", "als", "features below s3://lake can't be read")
 
 
+def test_a_service_that_starts_while_popular_photos_cannot_be_read_has_its_champion(
+    settings: Settings, registry: Registry
+) -> None:
+    def popular(_: Settings) -> PopularPhotos:
+        raise DependencyError("features below s3://lake can't be read")
+
+    watch = ChampionWatch(settings, registry.find, popular)
+    watch.refresh()
+    assert served(watch) == ("1", "als", "features below s3://lake can't be read")
+
+
 def test_a_champion_taken_back_is_no_longer_served(watch: ChampionWatch, registry: Registry) -> None:
     registry.found = None
     watch.refresh()

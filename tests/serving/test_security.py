@@ -152,12 +152,8 @@ def test_no_other_site_is_told_that_it_may_read_or_send(signed_in: Browser) -> N
 @pytest.fixture
 def outermost(environment: Callable[..., None], runtime: Runtime) -> TestClient:
     """The application behind both middlewares, as serving/service.py puts them."""
-    return TestClient(
-        SecurityHeaders(Door(application_of(runtime))),
-        base_url="https://testserver",
-        raise_server_exceptions=False,
-        follow_redirects=False,
-    )
+    application = SecurityHeaders(Door(application_of(runtime)))
+    return TestClient(application, base_url="https://testserver", raise_server_exceptions=False, follow_redirects=False)
 
 
 def carries_the_headers(answer: httpx.Response) -> bool:

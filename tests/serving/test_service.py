@@ -144,7 +144,6 @@ def service(bento: Path, home: Settings, free_port: Callable[[], int]) -> Iterat
     """The bento's service, ready."""
     port, log = free_port(), home.home.parent / "service.log"
     command, environment = what_serve_starts(port)
-    # Not by its tag: where this package is installed too, BentoML takes `photo_recommender:…` for a module's name.
     command[command.index("serving.service:PhotoRecommender")] = str(bento)
     with log.open("wb") as output:
         process = subprocess.Popen(
