@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from reporting import finish
+from _reporting import finish
 
 PROGRAM = [sys.executable, "-m", "photo_recommender"]
 BAR = 90.0

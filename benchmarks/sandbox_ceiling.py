@@ -14,7 +14,7 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
-from reporting import finish
+from _reporting import finish
 
 from features.schema import TIMESTAMP, Kind
 from features.settings import Settings
