@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,11 +68,14 @@ def _mlflow(settings: Settings) -> Iterator[Any]:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     }.items():
         os.environ.setdefault(name, value)
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # Of MLflow's own making, and nothing that a reader of our output could act upon.
+    warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
     try:
         from mlflow import MlflowClient
 
+        # Its import sets these to INFO.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         yield MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
     except PhotoRecommenderError:
         raise
