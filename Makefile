@@ -67,7 +67,7 @@ test: packages setup site lint ## everything that must hold; at most 20 minutes 
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 stack-test: packages setup site ## the long version of what `make test` does in short: ten demos killed at random moments
-	PHOTO_RECOMMENDER_KILLS=10 $(VENV)/bin/python -m pytest -v tests/end_to_end/test_kill.py $(ARGS)
+	DEMO_KILLS=10 $(VENV)/bin/python -m pytest -v tests/end_to_end/test_kill.py $(ARGS)
 
 format: setup ## rewrite the code in its one format
 	$(VENV)/bin/ruff check --fix-only .

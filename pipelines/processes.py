@@ -92,17 +92,21 @@ class Children:
 
 @contextmanager
 def children(logs: Path) -> Iterator[Children]:
-    """A place to start processes from; at the end they are stopped, the newest first. SIGTERM ends it like Ctrl-C."""
+    """A place to start processes from; at the end they are stopped, the newest first. SIGTERM ends it like Ctrl-C.
+
+    SIGINT does, too, where it came ignored, as it does to what a script starts in the background.
+    """
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with ExitStack() as stack:
             yield Children(logs, stack)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def require_free_port(host: str, port: int, option: str) -> None:

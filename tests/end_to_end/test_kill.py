@@ -1,6 +1,6 @@
 """A demo that is killed at any moment and started again ends where an undisturbed one ends.
 
-`PHOTO_RECOMMENDER_KILLS` says how many demos are killed, each at a random moment of its own (`make stack-test`: 10).
+`DEMO_KILLS` says how many demos are killed, each at a random moment of its own (`make stack-test`: 10).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from features.state import STATE_COLUMNS, current_contacts, interaction_state, n
 pytestmark = pytest.mark.timeout(1200)
 
 OPTIONS = ("--no-serve", "--users", "120", "--photos", "1200", "--favorites", "8000")
-KILLS = int(os.environ.get("PHOTO_RECOMMENDER_KILLS", "2"))
+KILLS = int(os.environ.get("DEMO_KILLS", "2"))
 
 
 @dataclass(frozen=True)

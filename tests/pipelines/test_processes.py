@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,9 @@ def test_a_child_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> No
             child.wait_until_healthy("http://127.0.0.1:9/", 20)
 
 
-def test_a_child_dies_with_a_job_that_is_killed(tmp_path: Path, free_port: Callable[[], int]) -> None:
+@pytest.fixture
+def start_job(tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., tuple[subprocess.Popen[str], int]]:
+    """Starts a job with a child that serves: the job, and the child's process id. Options are Popen's."""
     port = free_port()
     job = tmp_path / "job.py"
     job.write_text(
@@ -62,16 +65,45 @@ def test_a_child_dies_with_a_job_that_is_killed(tmp_path: Path, free_port: Calla
             time.sleep(60)
         """)
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen([sys.executable, str(job)], stdout=subprocess.PIPE, text=True, env=environment) as process:
+
+    def start(**options: Any) -> tuple[subprocess.Popen[str], int]:
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        process = subprocess.Popen(
+            [sys.executable, str(job)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            **options,
+        )
         assert process.stdout
-        pid = int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        return process, int(process.stdout.readline())
+
+    return start
+
+
+def dies(pid: int) -> bool:
     deadline = time.monotonic() + 10
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not alive(pid)
+    return not alive(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_child_dies_with_its_job(start_job: Callable[..., Any], number: int) -> None:
+    job, child = start_job()
+    with job:
+        job.send_signal(number)
+        assert job.wait(20) != 0
+    assert dies(child)
+
+
+def test_a_job_that_a_script_started_in_the_background_can_be_interrupted(start_job: Callable[..., Any]) -> None:
+    job, child = start_job(preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    with job:
+        job.send_signal(signal.SIGINT)
+        assert job.wait(20) != 0
+    assert dies(child)
 
 
 def test_a_used_port_is_named_with_the_option_that_changes_it() -> None:
