@@ -1,4 +1,4 @@
-"""The one client of Flickr: `flickrapi`, with our endpoints, kept-alive connections, retries and errors.
+"""The one client of Flickr: its methods, with retries, the budget and our errors.
 
 Everything that talks to Flickr goes through here, so that calls are counted, and waited for, in one place.
 """
@@ -9,18 +9,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-import flickrapi
 import orjson
-import requests
 import structlog
 import tenacity
-from flickrapi.auth import FlickrAccessToken, OAuthFlickrInterface
 
 from features.errors import FlickrError, InvalidInputError
 from features.settings import Settings
@@ -44,6 +39,7 @@ from pipelines.flickr_answers import (
     read_person,
     read_photo_info,
 )
+from pipelines.flickr_transport import Api, FlickrToken
 
 __all__ = [
     "BudgetSpentError",
@@ -86,65 +82,6 @@ logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class FlickrToken:
-    """What a person's consent gave us; neither part belongs in a log."""
-
-    token: str = field(repr=False)
-    secret: str = field(repr=False)
-
-
-class _Transport(OAuthFlickrInterface):  # type: ignore[misc]  # flickrapi has no types
-    """flickrapi's signed POST, on a session of each thread's own, with failures told apart."""
-
-    def __init__(self, key: str, secret: str, tokens: Any, timeout: float, proxies: dict[str, str]) -> None:
-        super().__init__(key, secret, tokens, default_timeout=timeout)
-        self._proxies = proxies
-        self._local = threading.local()
-
-    def do_request(self, url: str, params: dict[str, Any] | None = None, timeout: float | None = None) -> bytes:
-        try:
-            response = self._session().post(
-                url, data=params, auth=self.oauth, timeout=timeout or self.default_timeout, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise FlickrUnavailableError(f"Flickr at {url} does not answer: {type(error).__name__}") from error
-        status = response.status_code
-        if status == 200:
-            return response.content
-        if status == 401:
-            # The only word of it that may be passed on: what was signed follows, with the token in it.
-            problem = dict(parse_qsl(response.text)).get("oauth_problem", "")[:60]
-            if "consumer_key" in problem or problem == "signature_invalid":
-                raise KeyInvalidError(
-                    f"Flickr does not accept the API key ({problem}); set PHOTO_RECOMMENDER_FLICKR_KEY and _SECRET"
-                )
-            raise TokenInvalidError(f"Flickr no longer accepts the token ({problem}); sign in again")
-        if status == 429 or status >= 500:
-            raise FlickrUnavailableError(f"Flickr answered HTTP {status}", _retry_after(response))
-        raise FlickrRefusedError(f"Flickr at {url} answered HTTP {status}", status)
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.headers["User-Agent"] = "photo-recommender"
-            # Proxies were looked up once; requests would search the environment for them at each call.
-            session.trust_env = False
-            session.proxies = self._proxies
-        return session
-
-
-class _Api(flickrapi.FlickrAPI):  # type: ignore[misc]  # flickrapi has no types
-    def __init__(self, settings: Settings, token: FlickrToken | None) -> None:
-        key, secret = settings.flickr_key, settings.flickr_secret.get_secret_value()
-        access = None if token is None else FlickrAccessToken(token.token, token.secret, "write")
-        super().__init__(key, secret, token=access, store_token=False, format="json", timeout=settings.flickr_timeout)
-        self.REST_URL = settings.flickr_rest_url
-        proxies = dict(requests.utils.get_environ_proxies(self.REST_URL))
-        self.flickr_oauth = _Transport(key, secret, self.token_cache, settings.flickr_timeout, proxies)
-
-
 class Flickr:
     """Flickr's API as Python methods. Thread-safe: each thread has its own kept-alive connection.
 
@@ -160,7 +97,7 @@ class Flickr:
                 field="flickr_key",
             )
         self._places = Places(settings.flickr_site_url.rstrip("/"), settings.sandbox_url.rstrip("/"))
-        self._api = _Api(settings, token)
+        self._api = Api(settings, token)
         self._budget = open_budget(settings)
         self._purpose = purpose
         self._calls = 0
@@ -352,19 +289,6 @@ def _person_in_url(text: str, site_host: str) -> str:
     if len(parts) < 3 or parts[1] not in ("photos", "people") or parts[2] in _NO_PERSON:
         raise bad
     return unquote(parts[2])
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds until `Retry-After`, which is a number or a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
