@@ -48,6 +48,10 @@ SECONDS_BETWEEN_NOTES = 0.5
 logger = structlog.get_logger(__name__)
 
 
+class PullStoppedError(Exception):
+    """For a `progress` function to raise: the pull ends there, and what was fetched is committed."""
+
+
 @dataclass
 class PullReport:
     """What a pull did.
@@ -230,7 +234,7 @@ class Puller:
                     tell(finished)
                     if _is_full(batch):
                         batch = self._commit(batch, fetcher, report)
-        except FlickrError:
+        except (FlickrError, PullStoppedError):
             self._commit(batch, fetcher, report)
             raise
         self._commit(batch, fetcher, report)

@@ -23,7 +23,7 @@ from pipelines import queue
 from pipelines.budget import BudgetSpentError, Purpose
 from pipelines.flickr import Flickr, FlickrUnavailableError
 from pipelines.progress import update_progress
-from pipelines.pull import Puller
+from pipelines.pull import Puller, PullStoppedError
 from pipelines.relay import drain
 
 if TYPE_CHECKING:
@@ -46,10 +46,6 @@ def purpose_of(held: queue.Lease) -> Purpose:
         return Purpose(held.reason)
     except ValueError:
         return Purpose.REFRESH
-
-
-class _StopPullingError(Exception):
-    """Raised from a pull's progress, between two of its steps, when the worker stops or has lost the lease."""
 
 
 class Worker:
@@ -119,12 +115,12 @@ class Worker:
 
             def go_on(_stage: str, _done: int, _total: int) -> None:
                 if self._stopping.is_set() or lost.is_set():
-                    raise _StopPullingError
+                    raise PullStoppedError
 
             try:
                 puller.pull_person(held.user_id, neighbors=True, progress=go_on)
                 queue.done(self._engine, held)
-            except _StopPullingError:
+            except PullStoppedError:
                 queue.release(self._engine, held)
             except BudgetSpentError as error:
                 self._put_off(held, error.message, error.retry_after)

@@ -17,7 +17,7 @@ from features.state import STATE_COLUMNS, interaction_state
 from pipelines.cursors import read_cursors
 from pipelines.flickr import Flickr, FlickrUnavailableError, UserNotFoundError, open_flickr
 from pipelines.progress import read_progress
-from pipelines.pull import Puller
+from pipelines.pull import Puller, PullStoppedError
 from pipelines.sandbox.world import World
 
 NOBODY = "1@N00"
@@ -165,6 +165,21 @@ class TestManyUsers:
         report = open_puller().pull_favorites(some)
         assert report.fresh == 3
         assert held(lake, some[-1]) == listed(sandbox, some[-1])
+
+    def test_what_was_fetched_until_somebody_stops_it_is_kept(
+        self, open_puller: Open, lake: Lake, sandbox: Any, some: list[str]
+    ) -> None:
+        def stop_after_five(_stage: str, done: int, _total: int) -> None:
+            if done == 5:
+                raise PullStoppedError
+
+        with pytest.raises(PullStoppedError):
+            open_puller().pull_favorites(some, progress=stop_after_five)
+        kept = [user for user in some if held(lake, user)]
+        assert len(kept) == 5
+        assert open_puller().pull_favorites(some).fresh == 5
+        for user in some:
+            assert held(lake, user) == listed(sandbox, user)
 
 
 class TestOnePerson:
