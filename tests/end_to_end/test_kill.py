@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,6 +69,9 @@ def test_killed_and_started_again_it_ends_with_the_same_lake(
     tmp_path: Path,
 ) -> None:
     home = tmp_path / "home"
+    # The very same world, should midnight have passed since: its end is the last one before its first start.
+    (home / "sandbox").mkdir(parents=True)
+    shutil.copy(undisturbed.home / "sandbox" / "world.json", home / "sandbox")
     # The moments are spread over the stages: each demo is killed in its own part of the time that one takes.
     moment = undisturbed.seconds * (number + random.Random(os.urandom(8)).random()) / KILLS
     demo = start_demo(home, *OPTIONS)
