@@ -178,6 +178,17 @@ def test_what_can_not_be_found_is_said_beside_the_field(demo: Any, page: Page) -
         assert page.url.rstrip("/") == demo.url()
 
 
+def test_the_api_docs_show_both_faces(demo: Any, chromium: Browser) -> None:
+    page = chromium.new_page()
+    page.goto(f"{demo.url()}/docs")
+    expect(page.get_by_role("heading", name="photo-recommender: for services")).to_be_visible()
+    expect(page.get_by_text("/recommend", exact=True)).to_be_visible()
+    assert "BentoML Team" not in page.content()
+    page.get_by_role("combobox").first.select_option(label="for the website")
+    expect(page.get_by_text("/api/session", exact=True).first).to_be_visible()
+    page.close()
+
+
 def test_a_second_demo_in_the_same_folder_is_refused_in_one_line(demo: Any, start_demo: Callable[..., Any]) -> None:
     second = start_demo(demo.home)
     assert second.process.wait(60) == 2
