@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -251,6 +251,20 @@ class TestOnePerson:
         assert final is not None
         assert coverages == sorted(coverages)
         assert coverages[0] == 0.0 < coverages[-1] < final.coverage == 1.0
+
+    def test_a_user_without_any_favorite_is_done_at_once(
+        self, open_puller: Open, engine: sa.Engine, sandbox: Any, world: World, sandbox_settings: Settings
+    ) -> None:
+        sandbox.clock((world.config.end - timedelta(days=world.config.days)).isoformat())
+        online = OnlineFeatures(sandbox_settings)
+        newcomer = world.user_ids[-1]
+        report = open_puller(online).pull_person(newcomer, neighbors=True)
+        assert (report.favorites, report.added.interactions) == (0, 0)
+        progress = read_progress(engine, newcomer)
+        assert (progress.stage, progress.made, progress.favorites) == ("done", 0, 0)
+        candidates = online.neighbor_candidates(newcomer)
+        assert candidates is not None
+        assert (candidates.photo_ids, candidates.coverage) == ((), 0.0)
 
     def test_an_unknown_user_fails_and_says_so_in_the_progress(self, open_puller: Open, engine: sa.Engine) -> None:
         with pytest.raises(UserNotFoundError):
