@@ -66,8 +66,8 @@ test: packages setup site lint ## everything that must hold; at most 20 minutes 
 	cd frontend && npm test --silent
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-stack-test: packages setup site ## the long version of what `make test` does in short: ten demos killed at random moments
-	DEMO_KILLS=10 $(VENV)/bin/python -m pytest -v tests/end_to_end/test_kill.py $(ARGS)
+stack-test: packages setup site ## the long version of what `make test` does in short: more kills, every combination of backends
+	DEMO_KILLS=10 PULL_KILLS=100 PULL_MATRIX=full $(VENV)/bin/python -m pytest -v tests/stack tests/end_to_end/test_kill.py $(ARGS)
 
 format: setup ## rewrite the code in its one format
 	$(VENV)/bin/ruff check --fix-only .

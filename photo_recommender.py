@@ -16,9 +16,19 @@ import typer
 
 from features import commands as features_commands
 from features.errors import PhotoRecommenderError, StorageFullError, is_storage_full
-from pipelines import commands_pull, commands_train, demo
+from pipelines import (
+    commands_budget,
+    commands_import,
+    commands_privacy,
+    commands_pull,
+    commands_queue,
+    commands_schedule,
+    commands_train,
+    demo,
+)
 from pipelines.sandbox import commands as sandbox_commands
 from serving import commands as serving_commands
+from serving import commands_doctor
 
 app = typer.Typer(
     name="photo-recommender",
@@ -27,7 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for commands in (demo, sandbox_commands, commands_pull, features_commands, commands_train, serving_commands):
+for commands in (
+    demo,
+    sandbox_commands,
+    commands_pull,
+    commands_import,
+    commands_budget,
+    commands_queue,
+    commands_schedule,
+    features_commands,
+    commands_privacy,
+    commands_train,
+    serving_commands,
+    commands_doctor,
+):
     commands.register(app)
 
 

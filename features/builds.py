@@ -136,3 +136,18 @@ class Builds:
                 if info.base_name.startswith(f"{POINTER}.") and info.mtime is not None and info.mtime < cutoff:
                     self._fs.delete_file(info.path)
         return gone
+
+    def retire(self, build: Build, now: datetime) -> list[str]:
+        """Remove a build that is no longer current at once, for what it holds; and those before it; their versions.
+
+        Whoever reads it in this moment fails and has to begin again. What is younger than `READERS_GRACE` and older
+        than it stays for `prune`: it may be a build that is still being written.
+        """
+        cutoff = new_version(now - READERS_GRACE)
+        with _storage_errors(self.uri):
+            found = self._fs.get_file_info(fs.FileSelector(self._path))
+            versions = [info.base_name for info in found if info.type == fs.FileType.Directory]
+            gone = sorted(v for v in versions if v == build.version or v < min(build.version, cutoff))
+            for version in gone:
+                self._fs.delete_dir(f"{self._path}/{version}")
+        return gone

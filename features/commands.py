@@ -1,16 +1,18 @@
-"""The commands of this package: `features` (build, apply, materialize) and `lake` (what it holds).
+"""The commands of this package: `features` (build, apply, materialize) and `lake` (what it holds, its upkeep).
 
 Heavy libraries are imported by the command that needs them: a help text must not wait for Feast.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from features.batch import BuiltFeatures
+    from features.schema import LakeTable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
@@ -66,10 +68,8 @@ def materialize(as_json: Json = False) -> None:
 
 @lake.command()
 def stats(as_json: Json = False) -> None:
-    """The version and the number of rows of each table, and what the interactions add up to."""
-    import orjson
+    """The version, rows, files and size of each table, and what the interactions add up to."""
     from rich.console import Console
-    from rich.table import Table
 
     from features.lake import open_lake
     from features.schema import INTERACTIONS, TABLES
@@ -77,28 +77,127 @@ def stats(as_json: Json = False) -> None:
     from features.state import STATE_COLUMNS, interaction_state
 
     held = open_lake(get_settings())
-    versions = held.versions()
-    rows = {
-        name: held.scan(TABLES[name], columns=TABLES[name].schema.names[:1], version=version).num_rows
-        for name, version in versions.items()
-    }
-    state = interaction_state(held.scan(INTERACTIONS, columns=STATE_COLUMNS))
+    views = {name: held.at(table) for name, table in TABLES.items()}
+    state = interaction_state(views[INTERACTIONS.name].scan(STATE_COLUMNS))
     totals = {
         "users": len(state.favorites.column("user_id").unique()),
         "favorites": state.favorites.num_rows,
         "dismissed_photos": state.dismissed_photos.num_rows,
         "dismissed_people": state.dismissed_people.num_rows,
     }
+    tables = {
+        name: {"version": view.version, "rows": view.rows, "files": len(view.files), "bytes": view.bytes}
+        for name, view in views.items()
+        if view.version is not None
+    }
     if as_json:
-        tables = {name: {"version": version, "rows": rows[name]} for name, version in versions.items()}
-        typer.echo(orjson.dumps({"uri": held.uri, "tables": tables, "state": totals}))
+        _json({"uri": held.uri, "tables": tables, "state": totals})
         return
-    table = Table("table", "version", "rows", title=held.uri)
-    for name, version in versions.items():
-        table.add_row(name, str(version), f"{rows[name]:,}")
-    console = Console()
-    console.print(table)
-    console.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in totals.items()))
+    _table(held.uri, tables)
+    Console().print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in totals.items()))
+
+
+@lake.command("compact")
+def compact_tables(
+    table: Annotated[str | None, typer.Option(help="Only this table; default: every one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make small files few, sorted and free of repeats; writers may go on meanwhile."""
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from features.compaction import compact
+    from features.lake import open_lake
+    from features.progress import progress_bars
+    from features.settings import get_settings
+
+    held = open_lake(get_settings())
+    tables = _tables(table)
+    done = {}
+    with progress_bars() as report:
+        for n, each in enumerate(tables, start=1):
+            compacted = compact(held, each, now=datetime.now(UTC))
+            done[each.name] = {**asdict(compacted), "repeats_removed": compacted.repeats_removed}
+            report("compact", n, len(tables))
+    if as_json:
+        _json({"uri": held.uri, "tables": done})
+        return
+    shown = ("files_before", "files_after", "repeats_removed")
+    _table(held.uri, {name: {column: row[column] for column in shown} for name, row in done.items()})
+
+
+@lake.command("vacuum")
+def vacuum_tables(
+    retention_days: Annotated[
+        float | None, typer.Option(min=0, help="Keep what left a table within so many days; default: the setting.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Delete files that no version within the retention needs. 0 breaks whoever reads or writes at that moment."""
+    from features.compaction import vacuum
+    from features.lake import open_lake
+    from features.settings import get_settings
+
+    settings = get_settings()
+    held = open_lake(settings)
+    days = settings.lake_retention_days if retention_days is None else retention_days
+    deleted = {each.name: vacuum(held, each, days) for each in _tables(None)}
+    if as_json:
+        _json({"uri": held.uri, "retention_days": days, "files_deleted": deleted})
+        return
+    _table(f"{held.uri}, older than {days:g} days", {name: {"files_deleted": n} for name, n in deleted.items()})
+
+
+@lake.command()
+def quarantine(
+    limit: Annotated[int, typer.Option(min=1, help="So many of the newest rows as examples.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Rows that did not fit their table: how many for which reason, and the newest of them."""
+    from rich.console import Console
+
+    from features.lake import open_lake
+    from features.schema import QUARANTINE
+    from features.settings import get_settings
+
+    rows = open_lake(get_settings()).scan(QUARANTINE).sort_by([("created_timestamp", "descending")])
+    counts = rows.group_by(["source", "reason"]).aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    reasons = [{"source": r["source"], "reason": r["reason"], "rows": r["count_all"]} for r in counts.to_pylist()]
+    newest = rows.slice(0, limit).drop_columns(["ingest_date"]).to_pylist()
+    if as_json:
+        _json({"rows": rows.num_rows, "reasons": reasons, "newest": newest})
+        return
+    if not newest:
+        typer.echo("Nothing is in quarantine.")
+        return
+    _table("rows in quarantine", {f"{r['source']}: {r['reason']}": {"rows": r["rows"]} for r in reasons})
+    for row in newest:
+        when = row["created_timestamp"].isoformat(timespec="seconds")
+        text = f"{when} {row['source']} {row['subject_id']}: {row['reason']}\n  {row['payload']}"
+        Console(soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+def _tables(name: str | None) -> list[LakeTable]:
+    from features.schema import TABLES, table_named
+
+    return list(TABLES.values()) if name is None else [table_named(name)]
+
+
+def _json(answer: object) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(answer))
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, int | None]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    names = list(next(iter(rows.values()), {}))
+    table = Table("", *(name.replace("_", " ") for name in names), title=title)
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[column]:,}" for column in names))
+    Console().print(table)
 
 
 def _build() -> BuiltFeatures:
@@ -124,11 +223,8 @@ def _materialize(built: BuiltFeatures) -> dict[str, int]:
 
 
 def _say(built: BuiltFeatures, online: dict[str, int] | None, as_json: bool) -> None:
-    import orjson
-
     if as_json:
-        answer = {"version": built.version, "fresh": built.fresh, "rows": built.rows, "online": online}
-        typer.echo(orjson.dumps(answer))
+        _json({"version": built.version, "fresh": built.fresh, "rows": built.rows, "online": online})
         return
     typer.echo(f"Build {built.version}: " + ("new." if built.fresh else "still current, nothing changed in the lake."))
     if online is not None:

@@ -83,30 +83,30 @@ oauth_requests = sa.Table(
 )
 
 pull_requests = sa.Table(
-    "pull_requests",
+    "pull_requests",  # the embedded queue (pipelines/queue_sql.py)
     metadata,
-    sa.Column("request_id", _Serial, primary_key=True, autoincrement=True),
-    sa.Column("user_id", sa.String(128), nullable=False),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("reason", sa.String(32), nullable=False),
+    sa.Column("message_id", _Serial, primary_key=True, autoincrement=True),
     sa.Column("priority", sa.Integer, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),  # waiting | leased | dead
+    sa.Column("visible_at", UtcDateTime, nullable=False),  # from when it may be received (again)
     sa.Column("lease_token", sa.String(64)),
-    sa.Column("leased_until", UtcDateTime),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("error", sa.Text),
+    sa.Column("reason", sa.Text),  # why it is dead
     sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("finished_at", UtcDateTime),
-    sa.Index("pull_requests_next", "state", "priority", "request_id"),
-    # One open request per user and kind: asking again while one waits or runs changes nothing.
-    sa.Index(
-        "pull_requests_open",
-        "user_id",
-        "kind",
-        unique=True,
-        sqlite_where=sa.text("state in ('waiting', 'leased')"),
-        postgresql_where=sa.text("state in ('waiting', 'leased')"),
-    ),
+    sa.Column("buried_at", UtcDateTime),
+    sa.Index("pull_requests_next", "state", "priority", "message_id"),
+    # A number that was acknowledged once is never given to another message.
+    sqlite_autoincrement=True,
+)
+
+pull_asked = sa.Table(
+    "pull_asked",  # which requests are open: asking again while one is, is not worth another message
+    metadata,
+    sa.Column("user_id", sa.String(128), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
 )
 
 pull_progress = sa.Table(
@@ -114,14 +114,26 @@ pull_progress = sa.Table(
     metadata,
     sa.Column("user_id", sa.String(128), primary_key=True),
     sa.Column("stage", sa.String(16), nullable=False),
-    sa.Column("made", sa.Integer, nullable=False, default=0),
-    sa.Column("finished", sa.Integer, nullable=False, default=0),
     sa.Column("favorites", sa.Integer, nullable=False, default=0),
-    sa.Column("coverage", sa.Float, nullable=False, default=0.0),
+    sa.Column("wants_neighbors", sa.Boolean, nullable=False, default=True),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("correlation_id", sa.String(64), nullable=False, default=""),
+    sa.Column("published", sa.Integer, nullable=False, default=-1),  # finished parts that the wall was last made of
     sa.Column("error", sa.Text),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
     sa.Column("started_at", UtcDateTime),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
+)
+
+pull_parts = sa.Table(
+    "pull_parts",  # whose favorites a person's wall is made of; a set, so that nothing can be counted twice
+    metadata,
+    sa.Column("user_id", sa.String(128), primary_key=True),
+    sa.Column("neighbor_id", sa.String(128), primary_key=True),
+    sa.Column("finished_at", UtcDateTime),
+    sa.Column("covered", sa.Boolean, nullable=False, default=False),  # finished, and not because it failed
+    sa.Index("pull_parts_of_neighbor", "neighbor_id"),
 )
 
 pull_cursors = sa.Table(
@@ -131,6 +143,47 @@ pull_cursors = sa.Table(
     sa.Column("newest_faved_at", UtcDateTime),
     sa.Column("favorites_pulled_at", UtcDateTime),
     sa.Column("contacts_pulled_at", UtcDateTime),
+    sa.Column("favorites", sa.Integer, nullable=False, default=0),  # how many there are, as far as was seen
+    sa.Column("oldest_faved_at", UtcDateTime),  # nothing older is kept, as there are too many; NULL: everything is
+    sa.Column("sweep_until", UtcDateTime),  # the sweep has seen everything faved after this; NULL: begin at the newest
+    sa.Column("sweep_moved_at", UtcDateTime),  # when the sweep last looked at a page
+    sa.Column("swept_at", UtcDateTime),  # when it last came to the end
+    # What the favoriting rate is estimated from: new favorites in days of observation, both decayed.
+    sa.Column("rate_favorites", sa.Float, nullable=False, default=0.0),
+    sa.Column("rate_days", sa.Float, nullable=False, default=0.0),
+    sa.Index("pull_cursors_by_pull", "favorites_pulled_at"),
+)
+
+leases = sa.Table(
+    "leases",  # what one process of several may do at a time
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),
+)
+
+workers = sa.Table(
+    "workers",  # who is at work: a row is renewed while its process lives
+    metadata,
+    sa.Column("worker_id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)
+
+photo_checks = sa.Table(
+    "photo_checks",  # photos to look at again on Flickr: shown a while ago, or reported as broken by the page
+    metadata,
+    sa.Column("photo_id", sa.String(64), primary_key=True),
+    sa.Column("reported_at", UtcDateTime),
+    sa.Column("checked_at", UtcDateTime),
+)
+
+suppressions = sa.Table(
+    "suppressions",  # erased users, as keyed hashes: who must not come back as somebody's neighbor
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
 )
 
 tombstones = sa.Table(

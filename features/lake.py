@@ -1,27 +1,38 @@
 """The lake: append-only Delta tables of Parquet below one folder or one `s3://` prefix; the durable memory.
 
-Many processes append at once; an append under an application id and version happens exactly once, whoever retries it.
+Many processes append at once; an append under marks of applications happens exactly once, whoever retries it.
 What a row must look like is said in `features/schema.py`; what the rows mean together, in `features/state.py`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as pafs
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from prometheus_client import Counter
 
+from features.builds import filesystem
 from features.errors import DependencyError, StorageFullError, is_storage_full
 from features.schema import TABLES, LakeTable, conform
 from features.settings import Settings
+from features.table_log import Marks, read_marks
+from features.table_view import TableView, data_files
 
 COMMIT_ATTEMPTS = 20
+
+COMMITS = Counter("photo_recommender_lake_commits_total", "Commits to the lake.", ["table"])
+CONFLICTS = Counter("photo_recommender_lake_commit_conflicts_total", "Commits lost to another writer.", ["table"])
+ROWS = Counter("photo_recommender_lake_rows_total", "Rows appended to the lake.", ["table"])
 
 
 def storage_options(uri: str) -> dict[str, str]:
@@ -37,7 +48,8 @@ def storage_options(uri: str) -> dict[str, str]:
 
 
 @contextmanager
-def _storage_errors(uri: str) -> Iterator[None]:
+def storage_errors(uri: str) -> Iterator[None]:
+    """What goes wrong with storage or `deltalake`, as errors of ours. Raises StorageFullError, DependencyError."""
     try:
         yield
     except (OSError, DeltaError) as error:
@@ -45,18 +57,26 @@ def _storage_errors(uri: str) -> Iterator[None]:
             raise StorageFullError(
                 f"no space left for the lake at {uri}: free some, then run the same command again"
             ) from error
-        if isinstance(error, DeltaError):
-            raise DependencyError(f"the lake at {uri} can't be used: {error}") from error
-        raise
+        raise DependencyError(f"the lake at {uri} can't be used: {error}") from error
+
+
+@dataclass
+class _Open:
+    """A table as this process last saw it: opening it anew costs ten times as much as bringing it up to date."""
+
+    lock: RLock = field(default_factory=RLock)
+    delta: DeltaTable | None = None
+    marks: Marks | None = None
 
 
 class Lake:
-    """The tables below one URI. Safe to share between threads; open table objects are kept, as opening costs most."""
+    """The tables below one URI. Safe to share between threads, which read and append one at a time per table."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         self._options = storage_options(uri)
-        self._tables: dict[str, DeltaTable] = {}
+        self._root, self._path = filesystem(self.uri)
+        self._open: dict[str, _Open] = {}
         self._lock = Lock()
 
     def append(
@@ -64,34 +84,58 @@ class Lake:
         table: LakeTable,
         rows: pa.Table,
         *,
-        application: tuple[str, int] | None = None,
-        after: int | None = None,
+        marks: Mapping[str, int] | None = None,
+        after: Mapping[str, int] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> bool:
-        """Commit `rows` (conformed to the table's schema) as one version.
+        """Commit `rows` (conformed to the table's schema) as one version of the table.
 
-        With `application = (app_id, version)`, rising by application, the commit happens exactly once: False means
-        that this version, or a later one, was committed before and nothing was written. `after` asks in addition that
-        the application's newest version is exactly that one: False, too, when somebody else moved it on.
-        Raises SchemaError, StorageFullError, DependencyError.
+        `marks` gives applications the version that they reach with this commit, which happens exactly once: False
+        means that nothing was written, as one of them had come as far before. With `after`, each application named
+        there must be exactly so far (-1: nowhere yet); False, too, when somebody moved one on. `metadata` is kept in
+        the commit's entry in the log. Raises ValueError when `after` names an application that `marks` doesn't;
+        SchemaError, StorageFullError, DependencyError.
         """
         rows = conform(table, rows)
-        with self._lock, _storage_errors(self.uri):
-            if application is None:
-                self._write(self._open(table), table, rows, None)
-                return True
+        marks = dict(marks or {})
+        if after and not after.keys() <= marks.keys():
+            raise ValueError(f"after: {sorted(after.keys() - marks.keys())} have no mark, so nothing guards them")
+        opened = self._opened(table)
+        with opened.lock, storage_errors(self.uri):
             for _ in range(COMMIT_ATTEMPTS):
-                delta = self._open(table)
-                newest = _transaction_version(delta, application[0])
-                if newest >= application[1] or (after is not None and newest != after):
+                delta = self._newest(opened, table) or self._create(opened, table)
+                if marks and _came_further(self._marks(opened, table, marks, delta.version()), marks, after or {}):
                     return False
                 try:
-                    self._write(delta, table, rows, CommitProperties(app_transactions=[Transaction(*application)]))
+                    self._write(delta, table, rows, marks, metadata)
                 except CommitFailedError:
-                    continue  # somebody else committed first: look again whether it was this very version
+                    CONFLICTS.labels(table.name).inc()
+                    continue  # somebody else committed first: look again whether it concerns these applications
+                COMMITS.labels(table.name).inc()
+                ROWS.labels(table.name).inc(rows.num_rows)
                 return True
         raise DependencyError(
             f"the lake's table {table.name} at {self.uri} is too busy: "
             f"{COMMIT_ATTEMPTS} commits lost to other writers; run again"
+        )
+
+    def at(self, table: LakeTable, version: int | None = None) -> TableView:
+        """The table at a version (the newest when None): rows and marks read from it belong together."""
+        opened = self._opened(table)
+        with opened.lock, storage_errors(self.uri):
+            delta = self._newest(opened, table) if version is None else self.delta_table(table, version)
+            if delta is None:
+                return TableView(table, None)
+            # Everything needed is copied out here: the open table moves on with the next commit.
+            files = data_files(table, pa.table(delta.get_add_actions(flatten=True)))
+            seen = int(delta.version())
+        return TableView(
+            table,
+            seen,
+            files,
+            self.folder(table),
+            guarded=partial(storage_errors, self.uri),
+            marks_of=partial(self.marks, table, version=seen),
         )
 
     def scan(
@@ -106,19 +150,13 @@ class Lake:
 
         An empty table with the same schema when the table does not exist yet.
         """
-        with _storage_errors(self.uri):
-            delta = self._existing(table, version)
-            if delta is None:
-                return _select(table, columns).empty_table()
-            result = delta.to_pyarrow_dataset().to_table(
-                columns=list(columns) if columns is not None else table.schema.names, filter=where
-            )
-        return result.cast(_select(table, columns))
+        return self.at(table, version).scan(columns, where)
 
     def version(self, table: LakeTable) -> int | None:
         """The newest version of the table, None when it does not exist yet."""
-        with _storage_errors(self.uri):
-            delta = self._existing(table, None)
+        opened = self._opened(table)
+        with opened.lock, storage_errors(self.uri):
+            delta = self._newest(opened, table)
             return None if delta is None else int(delta.version())
 
     def versions(self) -> dict[str, int]:
@@ -126,36 +164,60 @@ class Lake:
         found = {name: self.version(table) for name, table in TABLES.items()}
         return {name: version for name, version in found.items() if version is not None}
 
+    def marks(self, table: LakeTable, app_ids: Iterable[str], version: int | None = None) -> dict[str, int]:
+        """The newest committed version of each application, as of a version of the table; -1 where there is none."""
+        opened = self._opened(table)
+        with opened.lock, storage_errors(self.uri):
+            if version is None:
+                delta = self._newest(opened, table)
+                if delta is None:
+                    return dict.fromkeys(app_ids, -1)
+                version = int(delta.version())
+            return self._marks(opened, table, app_ids, version)
+
     def applied(self, table: LakeTable, app_id: str, version: int | None = None) -> int:
-        """The newest committed version of an application, as of a version of the table; -1 when there is none."""
-        with _storage_errors(self.uri):
-            delta = self._existing(table, version)
-            return -1 if delta is None else _transaction_version(delta, app_id)
+        """The same of one application."""
+        return self.marks(table, [app_id], version)[app_id]
 
     def table_uri(self, table: LakeTable) -> str:
         return f"{self.uri}/{table.name}"
 
-    def _existing(self, table: LakeTable, version: int | None) -> DeltaTable | None:
-        # A reader's own object: a shared one would move to a newer version in the middle of somebody's scan.
+    def delta_table(self, table: LakeTable, version: int | None = None) -> DeltaTable | None:
+        """The table as an object of the caller's own; None when it does not exist. Raises what `deltalake` raises."""
         try:
             return DeltaTable(self.table_uri(table), version=version, storage_options=self._options)
         except TableNotFoundError:
             return None
 
-    def _open(self, table: LakeTable) -> DeltaTable:
-        delta = self._tables.get(table.name)
-        if delta is not None:
-            delta.update_incremental()
-            return delta
-        delta = self._existing(table, None) or self._create(table)
-        self._tables[table.name] = delta
-        return delta
+    def folder(self, table: LakeTable) -> pafs.FileSystem:
+        """The table's folder, with its own files' paths."""
+        return pafs.SubTreeFileSystem(f"{self._path}/{table.name}", self._root)
 
-    def _create(self, table: LakeTable) -> DeltaTable:
+    def _opened(self, table: LakeTable) -> _Open:
+        with self._lock:
+            return self._open.setdefault(table.name, _Open())
+
+    def _newest(self, opened: _Open, table: LakeTable) -> DeltaTable | None:
+        if opened.delta is None:
+            opened.delta = self.delta_table(table)
+        else:
+            opened.delta.update_incremental()
+        return opened.delta
+
+    def _marks(self, opened: _Open, table: LakeTable, app_ids: Iterable[str], version: int) -> dict[str, int]:
+        read = read_marks(self.folder(table), version, opened.marks)
+        if read is None:
+            delta = DeltaTable(self.table_uri(table), version=version, storage_options=self._options)
+            found = {app_id: delta.transaction_version(app_id) for app_id in app_ids}
+            return {app_id: -1 if mark is None else int(mark) for app_id, mark in found.items()}
+        opened.marks = read
+        return {app_id: read.newest.get(app_id, -1) for app_id in app_ids}
+
+    def _create(self, opened: _Open, table: LakeTable) -> DeltaTable:
         if not self.uri.startswith("s3://"):
             Path(self.table_uri(table)).mkdir(parents=True, exist_ok=True)
         try:
-            return DeltaTable.create(
+            opened.delta = DeltaTable.create(
                 self.table_uri(table),
                 table.schema,
                 mode="ignore",
@@ -165,32 +227,43 @@ class Lake:
             )
         except CommitFailedError:
             # Somebody else created it in the same moment.
-            return DeltaTable(self.table_uri(table), storage_options=self._options)
+            opened.delta = DeltaTable(self.table_uri(table), storage_options=self._options)
+        return opened.delta
 
     def _write(
-        self, delta: DeltaTable, table: LakeTable, rows: pa.Table, commit_properties: CommitProperties | None
+        self,
+        delta: DeltaTable,
+        table: LakeTable,
+        rows: pa.Table,
+        marks: Mapping[str, int],
+        metadata: Mapping[str, str] | None,
     ) -> None:
+        # Additive evolution both ways: a table older than the schema gains its columns, and rows of a process older
+        # than the table read as null in the columns that it does not know.
+        same = {column.name for column in delta.schema().fields} == set(table.schema.names)
         write_deltalake(
             delta,
             rows,
             mode="append",
+            schema_mode=None if same else "merge",
             partition_by=list(table.partition_by) or None,
-            commit_properties=commit_properties,
+            commit_properties=CommitProperties(
+                custom_metadata=dict(metadata) if metadata else None,
+                app_transactions=[Transaction(app_id, version) for app_id, version in marks.items()] or None,
+            ),
         )
 
 
+def _came_further(held: Mapping[str, int], marks: Mapping[str, int], after: Mapping[str, int]) -> bool:
+    return any(held[app] >= mark or held[app] != after.get(app, held[app]) for app, mark in marks.items())
+
+
 def one_of(column: str, values: Iterable[str]) -> pc.Expression:
-    """`where` the column holds one of these strings; of none of them, no row is one."""
+    """`where` the column holds one of these strings; of none of them, no row is one.
+
+    Up to 50 values narrow what a scan reads, by the ranges of files and row groups (Arrow's own limit).
+    """
     return pc.field(column).isin(pa.array(list(values), pa.string()))
-
-
-def _transaction_version(delta: DeltaTable, app_id: str) -> int:
-    version = delta.transaction_version(app_id)
-    return -1 if version is None else int(version)
-
-
-def _select(table: LakeTable, columns: Sequence[str] | None) -> pa.Schema:
-    return table.schema if columns is None else pa.schema([table.schema.field(name) for name in columns])
 
 
 def open_lake(settings: Settings) -> Lake:

@@ -16,8 +16,6 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 from feast import RepoConfig, ValueType
 from feast.data_source import DataSource
 from feast.feature_view import FeatureView
@@ -37,8 +35,8 @@ from features.builds import Builds
 from features.errors import ConfigurationError, InvalidInputError
 from features.feast_registry import feast_settings
 from features.feature_tables import FEATURE_TABLES
-from features.lake import storage_options
-from features.schema import TABLES
+from features.lake import Lake
+from features.schema import TABLES, table_named
 
 SCHEMAS: dict[str, pa.Schema] = {
     **{f"lake/{name}": table.schema for name, table in TABLES.items()},
@@ -126,11 +124,7 @@ def open_dataset(lake_uri: str, table: str) -> ds.Dataset:
     kind, name = table.split("/")
     if kind == "features":
         return Builds(lake_uri).read(name, SCHEMAS[table])
-    uri = f"{lake_uri.rstrip('/')}/{name}"
-    try:
-        return DeltaTable(uri, storage_options=storage_options(uri)).to_pyarrow_dataset()
-    except TableNotFoundError:
-        return ds.dataset(SCHEMAS[table].empty_table())
+    return Lake(lake_uri).at(table_named(name)).dataset
 
 
 def _read(lake_uri: str, data_source: DataSource, repo_path: str) -> ibis.Table:

@@ -1,9 +1,14 @@
-"""Structured logs for every process: JSON lines for machines, colored lines on a terminal. Standard error only."""
+"""Structured logs for every process: JSON lines for machines, colored lines on a terminal. Standard error only.
+
+A correlation id follows what one request of the website set off, through the queue and the workers, into the lake.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -34,9 +39,29 @@ def configure_logging(settings: Settings, *, level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # It tells of each call that it begins: thousands of lines an hour about what the metrics count.
+    logging.getLogger("flickrapi").setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+@contextmanager
+def correlated(correlation_id: str) -> Iterator[None]:
+    """Every line that this thread logs within carries `correlation_id`; "" changes nothing.
+
+    A thread that is started within does not inherit it (asyncio's tasks and `run_in_threadpool` do).
+    """
+    if not correlation_id:
+        yield
+        return
+    with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+        yield
+
+
+def correlation_id() -> str:
+    """The id that is bound here, "" when there is none."""
+    return str(structlog.contextvars.get_contextvars().get("correlation_id", ""))

@@ -51,6 +51,8 @@ __all__ = [
 NO_MOMENT = np.iinfo(np.int64).min
 """Feast's own materialization writes a missing timestamp as NumPy's NaT."""
 
+USER_TABLES = [table for table in FEATURE_TABLES if table.entity == "user"]
+
 ROWS_AT_ONCE = 1_000
 """Rows of one transaction (SQLite) or pipeline (Redis)."""
 
@@ -124,6 +126,20 @@ class OnlineFeatures:
         """Write cards as of now; how many were sent."""
         now = datetime.now(UTC)
         return self.write(USER_CARD, ((card.user_id, now, vars(card)) for card in cards))
+
+    def forget_user(self, user_id: str) -> int:
+        """Delete the user's row of every view of users; how many there were."""
+        from features.online_store import delete_entity
+
+        held = self.rows_of_user(user_id)
+        with self._errors():
+            views = [self._views[table.name] for table in USER_TABLES]
+            delete_entity(self._store, self._config, views, self._key(USER_TABLES[0], user_id))
+        return held
+
+    def rows_of_user(self, user_id: str) -> int:
+        """How many views of users have a row of the user."""
+        return sum(user_id in self.read(table, [user_id]) for table in USER_TABLES)
 
     def read(self, table: FeatureTable, ids: Sequence[str]) -> dict[str, tuple[datetime, dict[str, Any]]]:
         """The rows of those entities that have one: when each is of, and its features as Python values."""

@@ -17,9 +17,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from feast import Entity, FeatureView, RepoConfig
 from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.online_stores.helpers import _redis_key, compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
-from feast.infra.online_stores.redis import RedisOnlineStoreConfig
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Map, Value
 from feast.repo_config import FeastConfigBaseModel
@@ -133,6 +133,26 @@ class NewestSqliteOnlineStore(OnlineStore):
                     values = {name: values[name] for name in requested_features if name in values}
                 found[key] = datetime.fromtimestamp(time / 1e6, UTC), values
         return [found.get(key, (None, None)) for key in keys]
+
+    def online_delete(self, config: RepoConfig, tables: Sequence[FeatureView], entity_key: EntityKey) -> None:
+        """Delete the entity's row of each of the views, all or none."""
+        with self._writing(config) as connection:
+            for view in tables:
+                sql = f"DELETE FROM {_table(config, view)} WHERE entity_key = ?"  # noqa: S608
+                connection.execute(sql, (_key(config, entity_key),))
+
+
+def delete_entity(store: OnlineStore, config: RepoConfig, views: Sequence[FeatureView], entity_key: EntityKey) -> None:
+    """Delete every row of the entity, whose views are these: Feast offers that of single entities in no store."""
+    if isinstance(store, NewestSqliteOnlineStore):
+        store.online_delete(config, views, entity_key)
+    elif isinstance(store, RedisOnlineStore):
+        # One hash holds the entity's rows of all views.
+        store._get_client(config.online_store).delete(
+            _redis_key(config.project, entity_key, config.entity_key_serialization_version)
+        )
+    else:
+        raise TypeError(f"{type(store).__name__} is none of the stores that {PREFIX}ONLINE_STORE can name")
 
 
 def _table(config: RepoConfig, view: FeatureView) -> str:

@@ -30,6 +30,7 @@ class Kind(StrEnum):
 class Source(StrEnum):
     FLICKR = "flickr"
     SITE = "site"
+    FILE = "file"
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -133,7 +134,24 @@ IMPRESSIONS = LakeTable(
     key=("user_id", "photo_id", "shown_at"),
 )
 
-TABLES: dict[str, LakeTable] = {table.name: table for table in (INTERACTIONS, PHOTOS, USERS, CONTACTS, IMPRESSIONS)}
+QUARANTINE = LakeTable(
+    "quarantine",
+    pa.schema(
+        [
+            _required("source", pa.string()),
+            _required("subject_id", pa.string()),  # whose listing it was in
+            _required("reason", pa.string()),
+            _required("payload", pa.string()),  # JSON
+            _required("created_timestamp", TIMESTAMP),
+            _required("ingest_date", pa.date32()),
+        ]
+    ),
+    partition_by=("ingest_date",),
+)
+
+TABLES: dict[str, LakeTable] = {
+    table.name: table for table in (INTERACTIONS, PHOTOS, USERS, CONTACTS, IMPRESSIONS, QUARANTINE)
+}
 
 
 def table_named(name: str) -> LakeTable:

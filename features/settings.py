@@ -51,8 +51,26 @@ class Settings(BaseSettings):
     # Pulling
     pull_max_favorites: int = Field(50_000, ge=1, description="Favorites kept of one user, newest first.")
     pull_max_neighbors: int = Field(300, ge=0, description="Neighbors whose favorites are pulled for one user.")
-    pull_fresh_minutes: int = Field(120, ge=0, description="A user pulled this recently is not pulled again.")
+    pull_fresh_minutes: int = Field(1440, ge=0, description="A neighbor pulled this recently is not pulled again.")
+    queue_url: str = Field(
+        "", description="The queue of pulls: `sqs://name`, the beginning of the queues' names. Default: a table in SQL."
+    )
     lease_seconds: int = Field(120, ge=1, description="How long a worker holds a request without extending it.")
+    commit_rows: int = Field(50_000, ge=1, description="A worker commits to the lake when so many rows are waiting…")
+    commit_seconds: float = Field(2.0, ge=0, description="…or when the first of them has waited so long.")
+    refresh_min_minutes: float = Field(15.0, ge=0, description="Nobody is refreshed more often than this.")
+    refresh_max_hours: float = Field(168.0, gt=0, description="Nobody whom a wall needs waits longer for a refresh.")
+    inactive_days: int = Field(60, ge=1, description="Who has not visited for so long is no longer refreshed.")
+    sweep_days: float = Field(30.0, gt=0, description="Within so many days every page is looked at for deletions.")
+    breaker_failures: int = Field(8, ge=1, description="Failures of Flickr in a row after which calls are held back…")
+    breaker_seconds: float = Field(30.0, gt=0, description="…for so long, before one is tried.")
+    lake_retention_days: float = Field(7.0, ge=0, description="How long the lake keeps files that nothing needs.")
+    erasure_key: SecretStr = Field(
+        SecretStr(""), description="Keys the hashes of erased users; never change it. Default: made below `home`."
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Worker and scheduler serve Prometheus metrics on this port; 0: they don't."
+    )
 
     # Features
     feature_history_days: int = Field(60, ge=1, description="Days of history that time-dependent features keep.")

@@ -1,27 +1,34 @@
-"""The commands `pull` (one user, now), `worker` (whatever the queue holds) and `budget` (what calls were spent on)."""
+"""The commands `pull` (one user, now) and `worker` (whatever the queue holds)."""
 
 from __future__ import annotations
 
 import json
 import signal
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from pipelines.flickr import Person
-    from pipelines.pull import PullReport
+    from features.progress import Report
+    from pipelines.progress import Progress
+    from pipelines.worker import Worker
+    from pipelines.workplace import Workplace
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+LOOK_SECONDS = 0.2
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("pull")(pull)
     app.command("worker")(worker)
-    app.command("budget")(budget)
 
 
 def pull(
@@ -29,105 +36,113 @@ def pull(
     neighbors: Annotated[
         bool, typer.Option("--neighbors", help="The favorites of the owners of the user's favorites, too.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Leave the work to the workers that run, and only watch.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=32, help="Users pulled at once.")] = 6,
     as_json: Json = False,
 ) -> None:
     """Pull a user's favorites and contacts into the lake, and the user's features online. Again: only what is new."""
-    from features.database import open_database
-    from features.lake import open_lake
+    from features.errors import DependencyError
     from features.logs import configure_logging
-    from features.online import OnlineFeatures
     from features.progress import progress_bars
     from features.settings import get_settings
+    from pipelines.ask import ask_for_person
     from pipelines.flickr import open_flickr
-    from pipelines.pull import Puller
+    from pipelines.presence import at_work
     from pipelines.relay import drain
 
     settings = get_settings()
     configure_logging(settings, level=30)
     flickr = open_flickr(settings)
     person = flickr.find_user(user)
-    engine, lake = open_database(settings.database_url), open_lake(settings)
+    place = _workplace()
     try:
-        drain(engine, lake)
-        puller = Puller(lake, engine, flickr, settings, OnlineFeatures(settings))
+        drain(place.engine, place.lake)
+        ask_for_person(place.engine, place.queue, person.user_id, reason="command", neighbors=neighbors)
+        if watch and not at_work(place.engine, datetime.now(UTC))["worker"]:
+            typer.secho("no worker is at work: start one with `photo-recommender worker`", err=True, fg="yellow")
+        began = time.monotonic()
         with progress_bars() as report:
-            pulled = puller.pull_person(person.user_id, neighbors=neighbors, progress=report)
+            follow = partial(_follow, place, person.user_id, report)
+            ended = follow(lambda: True) if watch else _work(place, concurrency, follow)
+        seconds = time.monotonic() - began
     finally:
-        engine.dispose()
+        place.engine.dispose()
+    if ended.stage == "failed":
+        raise DependencyError(f"{person.name} ({person.user_id}) could not be pulled: {ended.error}")
     if as_json:
-        typer.echo(json.dumps({"user_id": person.user_id, **asdict(pulled)}))
-    else:
-        _say(person, pulled)
+        typer.echo(json.dumps({**asdict(ended), "seconds": round(seconds, 3)}))
+        return
+    wall = f"; {ended.finished:,} neighbors, {ended.coverage:.0%} of their favorites in the lake" if neighbors else ""
+    typer.echo(f"{person.name} ({person.user_id}): {ended.favorites:,} favorites{wall}; {seconds:.1f} s")
 
 
 def worker(
-    concurrency: Annotated[int, typer.Option(min=1, max=32, help="Pulls worked on at once.")] = 2,
+    concurrency: Annotated[int, typer.Option(min=1, max=32, help="Requests worked on at once.")] = 4,
 ) -> None:
     """Work on the queue of pulls and relay the site's actions into the lake, until SIGTERM or Ctrl-C."""
-    from features.database import open_database
-    from features.lake import open_lake
     from features.logs import configure_logging
-    from features.online import OnlineFeatures
     from features.settings import get_settings
-    from pipelines.flickr import Purpose, open_flickr
-    from pipelines.worker import Worker
+    from pipelines.metrics import serve_metrics
+    from pipelines.presence import present
 
     settings = get_settings()
     configure_logging(settings)
-    flickr = partial(open_flickr, settings, None)
-    flickr(Purpose.REFRESH)  # a missing key is told at once
-    engine = open_database(settings.database_url)
-    working = Worker(open_lake(settings), engine, flickr, OnlineFeatures(settings), settings)
+    place = _workplace()
+    working = _worker(place)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: working.stop())
     try:
-        working.run(concurrency)
+        with present(place.engine, "worker"), serve_metrics(settings, place.engine, place.queue):
+            working.run(concurrency)
     finally:
-        engine.dispose()
+        place.engine.dispose()
 
 
-def budget(as_json: Json = False) -> None:
-    """What the calls of the last hour were spent on, and how many each purpose may still take."""
-    from rich.console import Console
-    from rich.table import Table
-
+def _workplace() -> Workplace:
+    from features.database import open_database
+    from features.lake import open_lake
+    from features.online import OnlineFeatures
     from features.settings import get_settings
-    from pipelines.budget import Limits, Purpose, open_budget
+    from pipelines.queue import open_queue
+    from pipelines.workplace import Workplace
 
     settings = get_settings()
-    limits = Limits(settings.flickr_calls_per_hour, settings.flickr_calls_per_second)
-    spent = open_budget(settings).spent()
-    left = limits.per_hour - sum(spent.values())
-    shares = {
-        purpose: {
-            "spent": spent[purpose],
-            "limit": limits.of(purpose),
-            "left": max(0, min(left, limits.of(purpose) - spent[purpose])),
-        }
-        for purpose in Purpose
-    }
-    if as_json:
-        typer.echo(json.dumps({"calls_per_hour": limits.per_hour, "spent": sum(spent.values()), "purposes": shares}))
-        return
-    typer.echo(f"Flickr calls of the last hour: {sum(spent.values()):,} of {limits.per_hour:,} allowed")
-    table = Table("purpose")
-    for name in ("spent", "limit", "left"):
-        table.add_column(name, justify="right")
-    for purpose, share in shares.items():
-        table.add_row(purpose, *(f"{number:,}" for number in share.values()))
-    Console().print(table)
+    engine = open_database(settings.database_url)
+    return Workplace(open_lake(settings), engine, open_queue(settings, engine), settings, OnlineFeatures(settings))
 
 
-def _say(person: Person, pulled: PullReport) -> None:
-    added = pulled.added
-    typer.echo(
-        f"{person.name} ({person.user_id}): {pulled.favorites:,} favorites listed, {added.interactions:,} of them new; "
-        f"{added.photos:,} photos, {added.users:,} users, {added.contacts:,} contacts new or changed; "
-        f"{pulled.calls:,} calls in {pulled.seconds:.1f} s"
-    )
-    if pulled.fresh:
-        typer.echo(f"{pulled.fresh:,} neighbors were pulled a short while ago and were skipped")
-    if pulled.missing:
-        typer.echo(f"{len(pulled.missing):,} neighbors are no longer on Flickr")
-    for user_id, reason in pulled.failed.items():
-        typer.secho(f"warning: {user_id} could not be pulled: {reason}", err=True, fg=typer.colors.YELLOW)
+def _worker(place: Workplace) -> Worker:
+    from pipelines.flickr import open_flickr
+    from pipelines.worker import Worker
+
+    return Worker(place, partial(open_flickr, place.settings, None))
+
+
+def _work(place: Workplace, concurrency: int, follow: Callable[[Callable[[], bool]], Progress]) -> Progress:
+    """Work on the queue in this process until the pull that is followed has ended."""
+    working = _worker(place)
+    thread = threading.Thread(target=working.run, args=(concurrency,), name="worker")
+    thread.start()
+    try:
+        return follow(thread.is_alive)
+    finally:
+        working.stop()
+        thread.join()
+
+
+def _follow(place: Workplace, user_id: str, report: Report, goes_on: Callable[[], bool]) -> Progress:
+    """Show how far the pull is until it has ended. Raises DependencyError when the work on it has stopped."""
+    from features.errors import DependencyError
+    from pipelines.progress import FINAL, read_progress
+
+    while True:
+        now = read_progress(place.engine, user_id)
+        if now.made:
+            report("neighbors", now.finished, now.made)
+        if now.stage in FINAL:
+            return now
+        if not goes_on():
+            raise DependencyError("the pull has stopped: see the messages above, then run the same command again")
+        time.sleep(LOOK_SECONDS)

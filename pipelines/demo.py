@@ -140,6 +140,7 @@ def _run(asked: Demo, processes: Children, stay_up: bool) -> None:
     pipeline = time.monotonic() - began
     if mlflow is not None:
         processes.start("worker", [*PROGRAM, "worker"], settings.environment())
+        processes.start("scheduler", [*PROGRAM, "schedule"], settings.environment())
         mlflow.wait_until_healthy(f"{asked.mlflow_url}/health")
     service.wait_until_healthy(f"http://{HOST}:{asked.port}/readyz")
     _wait_for_champion(asked, service)
@@ -177,15 +178,15 @@ def _pull(settings: Settings, user_ids: list[str], report: Any) -> None:
     from features.database import open_database
     from features.lake import open_lake
     from pipelines.flickr import Purpose, open_flickr
-    from pipelines.pull import Puller
+    from pipelines.pull import pull_favorites
+    from pipelines.queue import open_queue
     from pipelines.relay import drain
+    from pipelines.workplace import Workplace
 
-    engine, lake = open_database(settings.database_url), open_lake(settings)
-    puller = Puller(
-        lake=lake, engine=engine, flickr=open_flickr(settings, purpose=Purpose.REFRESH), settings=settings, online=None
-    )
-    puller.pull_favorites(user_ids, progress=report)
-    drain(engine, lake)
+    engine = open_database(settings.database_url)
+    place = Workplace(open_lake(settings), engine, open_queue(settings, engine), settings)
+    pull_favorites(place, open_flickr(settings, purpose=Purpose.REFRESH), user_ids, progress=report)
+    drain(engine, place.lake)
     engine.dispose()
 
 

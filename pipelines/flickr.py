@@ -1,51 +1,52 @@
-"""The one client of Flickr: its methods, with retries, the budget and our errors.
+"""The one client of Flickr: its methods, and how its lists are read to their end.
 
-Everything that talks to Flickr goes through here, so that calls are counted, and waited for, in one place.
+Each call of them is made by `flickr_calls.py`: budget, tries, breaker.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-import orjson
 import structlog
-import tenacity
 
-from features.errors import FlickrError, InvalidInputError
 from features.settings import Settings
-from pipelines.budget import BudgetSpentError, Purpose, open_budget
+from pipelines.budget import BudgetSpentError, FlickrPausedError, Purpose
 from pipelines.flickr_answers import (
     PICTURE_SIZES,
     Favorite,
     FavoritesPage,
-    FlickrRefusedError,
-    FlickrUnavailableError,
     Json,
-    KeyInvalidError,
     Person,
     Photo,
-    PhotoNotFoundError,
     Places,
-    TokenInvalidError,
-    UserNotFoundError,
-    error_of,
+    Rejected,
+    mark_of,
     read_favorites,
     read_person,
     read_photo_info,
 )
-from pipelines.flickr_transport import Api, FlickrToken
+from pipelines.flickr_calls import Caller
+from pipelines.flickr_errors import (
+    FlickrRefusedError,
+    FlickrUnavailableError,
+    KeyInvalidError,
+    PhotoNotFoundError,
+    TokenInvalidError,
+    UserNotFoundError,
+)
+from pipelines.flickr_names import read_user
+from pipelines.flickr_transport import FlickrToken
 
 __all__ = [
     "BudgetSpentError",
     "Favorite",
     "FavoritesPage",
     "Flickr",
+    "FlickrPausedError",
     "FlickrRefusedError",
     "FlickrToken",
     "FlickrUnavailableError",
@@ -54,6 +55,7 @@ __all__ = [
     "Photo",
     "PhotoNotFoundError",
     "Purpose",
+    "Rejected",
     "TokenInvalidError",
     "UserNotFoundError",
     "open_flickr",
@@ -61,32 +63,21 @@ __all__ = [
 
 FAVORITES_PER_PAGE = 500
 CONTACTS_PER_PAGE = 1000
+LIST_FAVORITES = "flickr.favorites.getPublicList"
 EXTRAS = ",".join(
     ["owner_name", "icon_server", "date_upload", "tags", "path_alias", "o_dims", "safety_level"]
     + [f"url_{suffix}" for suffix in PICTURE_SIZES]
 )
-FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
-"""Seconds before the second try, and the most that backing off comes to (a longer Retry-After is honoured)."""
-
-PATIENCE = 5.0
-"""Seconds that a call waits for the key's budget: long enough for a burst to pass, not for an hour."""
-
-EXAMPLE = "https://www.flickr.com/photos/12037949754@N01/"
-_NSID = re.compile(r"[0-9A-Za-z]+@N[0-9]{2}")
-_ADDRESS = re.compile(
-    r"\w+://|www\.|([\w-]+\.)*flickr\.com$|([\w-]+\.)+[\w-]+(:\d+)?/|localhost(:\d+)?/", re.IGNORECASE
-)
-_NO_PERSON = frozenset({"", "tags", "upload", "organize", "search"})
 
 logger = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 
 class Flickr:
     """Flickr's API as Python methods. Thread-safe: each thread has its own kept-alive connection.
 
     Every method raises FlickrUnavailableError once `settings.flickr_attempts` tries failed, BudgetSpentError when the
-    key has no call left, TokenInvalidError, KeyInvalidError, or FlickrRefusedError with Flickr's words.
+    key has no call left and FlickrPausedError while nobody may call (both: put it off, `retry_after` seconds),
+    TokenInvalidError, KeyInvalidError, or FlickrRefusedError with Flickr's words.
     """
 
     def __init__(self, settings: Settings, token: FlickrToken | None = None, purpose: Purpose = Purpose.PERSON) -> None:
@@ -97,43 +88,48 @@ class Flickr:
                 field="flickr_key",
             )
         self._places = Places(settings.flickr_site_url.rstrip("/"), settings.sandbox_url.rstrip("/"))
-        self._api = Api(settings, token)
-        self._budget = open_budget(settings)
-        self._purpose = purpose
-        self._calls = 0
-        self._counting = threading.Lock()
-        self._retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(settings.flickr_attempts),
-            wait=_wait,
-            retry=tenacity.retry_if_exception_type(FlickrUnavailableError),
-            before_sleep=_log_retry,
-            reraise=True,
-        )
+        self._caller = Caller(settings, token, purpose)
+        self._call = self._caller.call
 
     @property
     def calls(self) -> int:
         """Calls made so far, each try of each one."""
-        return self._calls
+        return self._caller.calls
 
-    def favorites(self, user_id: str, *, since: datetime | None = None) -> Iterator[FavoritesPage]:
-        """A user's public favorites, newest first, those faved at or after `since`. Raises UserNotFoundError."""
-        for total, entries in self._pages(
-            "flickr.favorites.getPublicList",
-            ("photos", "photo", "id"),
-            FAVORITES_PER_PAGE,
-            user_id=user_id,
-            extras=EXTRAS,
-            min_fave_date=None if since is None else int(since.timestamp()),
-        ):
-            yield read_favorites(entries, total, self._places)
+    def favorites(
+        self, user_id: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[FavoritesPage]:
+        """A user's public favorites, newest first, those faved from `since` to `until`, both included.
+
+        Raises UserNotFoundError.
+        """
+        listing = self._list_favorites(user_id, since, until)
+        for total, entries in self._pages(LIST_FAVORITES, _FAVORITES, FAVORITES_PER_PAGE, **listing):
+            yield self._read_favorites(user_id, total, entries)
+
+    def favorites_window(self, user_id: str, until: datetime | None) -> FavoritesPage:
+        """The newest favorites that were faved until then (included; None: the newest of all), in one call.
+
+        At most `FAVORITES_PER_PAGE`, and maybe fewer although there are more. Raises UserNotFoundError.
+        """
+        listing = self._list_favorites(user_id, None, until)
+        page = self._call(LIST_FAVORITES, _FAVORITES.read, page=1, per_page=FAVORITES_PER_PAGE, **listing)
+        return self._read_favorites(user_id, page.total, page.entries)
 
     def contacts(self, user_id: str) -> list[Person]:
         """Everybody whom the user follows publicly. Raises UserNotFoundError."""
-        pages = self._pages(
-            "flickr.contacts.getPublicList", ("contacts", "contact", "nsid"), CONTACTS_PER_PAGE, user_id=user_id
-        )
-        people = {str(entry["nsid"]): entry for _, entries in pages for entry in entries}
-        return [read_person(entry, self._places) for entry in people.values()]
+        people: dict[str, Person] = {}
+        pages = self._pages("flickr.contacts.getPublicList", _CONTACTS, CONTACTS_PER_PAGE, user_id=user_id)
+        for entry in (entry for _, entries in pages for entry in entries):
+            try:
+                if not isinstance(entry, Mapping):
+                    raise ValueError(f"a {type(entry).__name__} where a contact should be")
+                person = read_person(entry, self._places)
+            except ValueError as error:
+                logger.warning("contact_rejected", user_id=user_id, reason=str(error))
+                continue
+            people[person.user_id] = person
+        return list(people.values())
 
     def person(self, user_id: str) -> Person:
         """Raises UserNotFoundError."""
@@ -164,20 +160,26 @@ class Flickr:
 
         Raises InvalidInputError (field `q`) when it can't be read, UserNotFoundError when there is no such user.
         """
-        text = text.strip()
-        if not text or len(text) > 500 or not text.isprintable():
-            raise InvalidInputError(f"{text[:50]!r} names no Flickr user; try one like {EXAMPLE}", field="q")
-        if _NSID.fullmatch(text):
-            return self.person(text)
-        if _ADDRESS.match(text):
-            who = _person_in_url(text, urlsplit(self._places.site_url).hostname or "")
-            return self.person(who) if _NSID.fullmatch(who) else self.person(self._lookup(who))
+        named = read_user(text, urlsplit(self._places.site_url).hostname or "")
+        if named.kind == "nsid":
+            return self.person(named.value)
+        if named.kind == "alias":
+            return self.person(self._lookup(named.value))
         try:
-            return self.person(
-                self._call("flickr.people.findByUsername", lambda answer: str(answer["user"]["nsid"]), username=text)
+            user_id = self._call(
+                "flickr.people.findByUsername", lambda answer: str(answer["user"]["nsid"]), username=named.value
             )
         except UserNotFoundError:
-            return self.person(self._lookup(text))
+            user_id = self._lookup(named.value)
+        return self.person(user_id)
+
+    def _read_favorites(self, user_id: str, total: int, entries: list[object]) -> FavoritesPage:
+        page = read_favorites(entries, total, self._places)
+        if page.rejected:
+            logger.warning(
+                "favorites_rejected", user_id=user_id, rejected=len(page.rejected), reason=page.rejected[0].reason
+            )
+        return page
 
     def _lookup(self, alias: str) -> str:
         url = f"{self._places.site_url}/photos/{alias}/"
@@ -193,78 +195,72 @@ class Flickr:
             if error.flickr_code != already:
                 raise
 
-    def _pages(
-        self, method: str, path: tuple[str, str, str], per_page: int, **params: Any
-    ) -> Iterator[tuple[int, list[Json]]]:
+    def _list_favorites(self, user_id: str, since: datetime | None, until: datetime | None) -> dict[str, Any]:
+        """The parameters of a listing; both dates are inclusive."""
+        return {
+            "user_id": user_id,
+            "extras": EXTRAS,
+            "min_fave_date": None if since is None else int(since.timestamp()),
+            "max_fave_date": None if until is None else int(until.timestamp()),
+        }
+
+    def _pages(self, method: str, list_: _List, per_page: int, **params: Any) -> Iterator[tuple[int, list[object]]]:
         """The pages of a list: (what Flickr claims is the total, the page's entries), each page with something new.
 
         Neither a short page nor `total` alone is believed: pages may be short before the last one, one may be empty,
         and the total may be wrong. An empty page that others are promised behind is asked for once more, since what it
         should have held would never be asked for again. The end is an empty page with none promised behind it, two such
         pages in a row, or, which saves a call for most users, a short page with which the total is reached exactly.
+
+        The list may change meanwhile. What is added shifts the rest back: the next page repeats some of the last, and
+        nothing is missed. What is removed shifts the rest forward, past what was read: as many entries are
+        missed, until the rolling sweep of the list finds them.
         """
-        outer, inner, key = path
-
-        def read(answer: Json) -> tuple[int, int, list[Json], set[str]]:
-            listing = answer[outer]
-            entries: list[Json] = list(listing.get(inner, ()))  # an empty list is left out
-            return int(listing["total"]), int(listing["pages"]), entries, {str(entry[key]) for entry in entries}
-
         seen: set[str] = set()
         number, empty = 1, 0
         while empty < 3:
-            total, promised, entries, keys = self._call(method, read, page=number, per_page=per_page, **params)
-            if keys <= seen:  # also a server that repeats its last page for ever
-                if number >= promised:
+            read = self._call(method, list_.read, page=number, per_page=per_page, **params)
+            marks = {mark_of(entry, list_.key) for entry in read.entries}
+            if marks <= seen:  # also a server that repeats its last page for ever
+                if number >= read.pages:
                     return
                 empty += 1
                 if empty == 1:
                     continue
             else:
                 empty = 0
-                seen |= keys
-                yield total, entries
-                if len(entries) < per_page and len(seen) == total:
+                seen |= marks
+                yield read.total, read.entries
+                if len(read.entries) < per_page and len(seen) == read.total:
                     return
             number += 1
 
-    def _call(self, method: str, read: Callable[[Json], T], **params: Any) -> T:
-        """One call, tried again while Flickr is unavailable, read by `read`.
 
-        The one place that every call passes, and where the key's budget is asked for leave, for each try anew.
-        """
+@dataclass(frozen=True)
+class _Page:
+    total: int
+    pages: int
+    entries: list[object]
 
-        def once() -> T:
-            self._wait_for_leave()
-            with self._counting:
-                self._calls += 1
-            content = self._api.do_flickr_call(method, **params)
-            try:
-                answer = orjson.loads(content)
-                if answer["stat"] == "ok":
-                    return read(answer)
-                code, message = int(answer.get("code", 0)), str(answer.get("message", "no reason given"))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                start = content[:60].decode("utf-8", "replace")
-                raise FlickrUnavailableError(
-                    f"Flickr answered {method} with something unreadable: {start!r}"
-                ) from error
-            raise error_of(method, code, message)
 
-        result: T = self._retrying(once)
-        return result
+@dataclass(frozen=True)
+class _List:
+    """Where a list is in its answer, and by which field its entries are told apart."""
 
-    def _wait_for_leave(self) -> None:
-        """Return when a call may be made. Raises BudgetSpentError when that is not within `PATIENCE` seconds."""
-        deadline = time.monotonic() + PATIENCE
-        while wait := self._budget.take(self._purpose):
-            if time.monotonic() + wait > deadline:
-                raise BudgetSpentError(
-                    f"the budget of Flickr calls is spent for now ({self._purpose}); "
-                    f"there is more in {wait:.0f} s (`photo-recommender budget` shows it)",
-                    retry_after=wait,
-                )
-            time.sleep(wait)
+    outer: str
+    inner: str
+    key: str
+
+    def read(self, answer: Json) -> _Page:
+        listing = answer[self.outer]
+        entries = listing.get(self.inner, [])  # an empty list is left out
+        if not isinstance(entries, list):
+            raise TypeError(f"{self.inner} is no list")
+        return _Page(int(listing["total"]), int(listing["pages"]), entries)
+
+
+_FAVORITES = _List("photos", "photo", "id")
+_CONTACTS = _List("contacts", "contact", "nsid")
 
 
 def open_flickr(settings: Settings, token: FlickrToken | None = None, purpose: Purpose = Purpose.PERSON) -> Flickr:
@@ -273,34 +269,3 @@ def open_flickr(settings: Settings, token: FlickrToken | None = None, purpose: P
     One is enough for all threads of a process.
     """
     return Flickr(settings, token, purpose)
-
-
-def _person_in_url(text: str, site_host: str) -> str:
-    """The NSID or path alias in a Flickr address, with or without its scheme and trailing parts."""
-    bad = InvalidInputError(f"{text!r} is no Flickr user's address; try one like {EXAMPLE}", field="q")
-    try:
-        url = urlsplit(text if "://" in text else f"https://{text}")
-        host = (url.hostname or "").lower()
-    except ValueError:
-        raise bad from None
-    if host != site_host and host != "flickr.com" and not host.endswith(".flickr.com"):
-        raise bad
-    parts = url.path.split("/")
-    if len(parts) < 3 or parts[1] not in ("photos", "people") or parts[2] in _NO_PERSON:
-        raise bad
-    return unquote(parts[2])
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)(state)
-    asked = error.retry_after if isinstance(error, FlickrUnavailableError) else None
-    # Never earlier than asked, and not all threads in the same instant.
-    return backoff if asked is None else asked + min(backoff, FIRST_WAIT)
-
-
-def _log_retry(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    wait = state.next_action.sleep if state.next_action else 0.0
-    if isinstance(error, FlickrError):
-        logger.info("flickr_retry", attempt=state.attempt_number, wait_seconds=round(wait, 2), reason=error.message)

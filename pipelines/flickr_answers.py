@@ -1,77 +1,39 @@
-"""What Flickr's answers mean: its records as dataclasses, its error codes as our errors.
+"""What Flickr's answers hold, as dataclasses.
 
-Parsing is lenient where Flickr is (numbers as strings, missing extras) and strict where a record would be unusable.
+Reading is lenient where Flickr is (numbers as words, missing extras). An entry of a list that is unusable is set aside
+with its reason, so that it takes nothing good with it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
-from features.errors import ConfigurationError, FlickrError, NotAllowedError, NotFoundError
+from pipelines.flickr_values import (
+    LONGEST_NAME,
+    LONGEST_TITLE,
+    date,
+    identity,
+    moment,
+    number,
+    tags,
+    text,
+    url,
+)
 
 Json = Mapping[str, Any]
 
 PICTURE_SIZES = ("sq", "m", "n", "z", "c", "l")
 """The sizes of a picture that are asked for, smallest first, by the suffix that Flickr's `extras` use."""
 
+LONGEST_PAYLOAD = 10_000
+"""Bytes kept of an entry that is set aside."""
+
 _SHOWN_FIRST = ("z", "c", "n", "l", "m", "sq")
-
-
-class UserNotFoundError(FlickrError, NotFoundError):
-    """Flickr has no such user, or no longer."""
-
-    code = "not_found"
-    http_status = 404
-    exit_status = 3
-
-
-class PhotoNotFoundError(FlickrError, NotFoundError):
-    """Flickr has no such photo, or does not show it."""
-
-    code = "not_found"
-    http_status = 404
-    exit_status = 3
-
-
-class TokenInvalidError(FlickrError):
-    """The person's token has expired, was taken back, or does not allow this: they have to sign in again."""
-
-    code = "token_invalid"
-    http_status = 401
-
-
-class KeyInvalidError(FlickrError, ConfigurationError):
-    """Flickr does not accept the API key."""
-
-    code = "configuration"
-    http_status = 500
-    exit_status = 2
-
-
-class FlickrRefusedError(FlickrError, NotAllowedError):
-    """Flickr understood and said no; asking again does not help. `flickr_code` is Flickr's number."""
-
-    code = "flickr_refused"
-    http_status = 502
-    exit_status = 4
-
-    def __init__(self, message: str, flickr_code: int) -> None:
-        super().__init__(message)
-        self.flickr_code = flickr_code
-
-
-class FlickrUnavailableError(FlickrError):
-    """Flickr throttles, fails or answers nonsense; asking again later helps. `retry_after`: seconds it asked for."""
-
-    code = "flickr_unavailable"
-    http_status = 502
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +70,14 @@ class Favorite:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """An entry that can't be used: why, and its JSON, cut to `LONGEST_PAYLOAD` bytes."""
+
+    reason: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Where Flickr's pages and pictures live: the real site, or the sandbox when `sandbox_url` is set."""
 
@@ -115,24 +85,26 @@ class Places:
     sandbox_url: str = ""
 
     def page(self, owner: str, photo_id: str) -> str:
-        return f"{self.site_url}/photos/{owner}/{photo_id}/"
+        return f"{self.site_url}/photos/{quote(owner, safe='@')}/{quote(photo_id, safe='')}/"
 
     def avatar(self, user_id: str, entry: Json) -> str | None:
         """The address of an avatar as Flickr's documentation builds it from `iconserver` and `iconfarm`."""
         if self.sandbox_url:
             return f"{self.sandbox_url}/avatars/{user_id}.svg"
-        server = entry.get("iconserver")
+        server = number(entry.get("iconserver"))
         if server is None:
             return None
-        if not int(server):
+        if not server:
             return "https://www.flickr.com/images/buddyicon.gif"
-        return f"https://farm{entry.get('iconfarm', 1)}.staticflickr.com/{server}/buddyicons/{user_id}.jpg"
+        farm = number(entry.get("iconfarm"))
+        return f"https://farm{1 if farm is None else farm}.staticflickr.com/{server}/buddyicons/{user_id}.jpg"
 
     def picture(self, photo_id: str, entry: Json) -> str:
         """The 640-pixel picture of an answer that carries no `url_z`."""
         if self.sandbox_url:
             return f"{self.sandbox_url}/pictures/{photo_id}_z.svg"
-        return f"https://live.staticflickr.com/{entry.get('server', '')}/{photo_id}_{entry.get('secret', '')}_z.jpg"
+        server, secret = (text(entry.get(name), LONGEST_NAME) for name in ("server", "secret"))
+        return f"https://live.staticflickr.com/{server}/{photo_id}_{secret}_z.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +113,7 @@ class FavoritesPage:
 
     photo_ids, owner_ids, faved_at (unix seconds): parallel, (n,); n may be less than asked for. `total` is what Flickr
     claims the whole list to be. Photos are read one by one (`photo`), as most of a crowd's favorites repeat.
+    `rejected`: entries of the page that are no favorites, for the quarantine.
     """
 
     total: int
@@ -149,6 +122,7 @@ class FavoritesPage:
     faved_at: list[int]
     entries: Sequence[Json] = field(repr=False)
     places: Places = field(repr=False)
+    rejected: list[Rejected] = field(default_factory=list, repr=False)
 
     def photo(self, index: int) -> Photo:
         return read_photo(self.entries[index], self.places)
@@ -161,46 +135,59 @@ class FavoritesPage:
         ]
 
 
-def read_favorites(entries: Sequence[Json], total: int, places: Places) -> FavoritesPage:
-    """Raises KeyError, TypeError or ValueError when an entry lacks an id, an owner or its date."""
-    return FavoritesPage(
-        total=total,
-        photo_ids=[str(entry["id"]) for entry in entries],
-        owner_ids=[str(entry["owner"]) for entry in entries],
-        faved_at=[int(entry["date_faved"]) for entry in entries],
-        entries=entries,
-        places=places,
-    )
+def read_favorites(entries: Sequence[object], total: int, places: Places) -> FavoritesPage:
+    """The good entries of a page, and those set aside that lack an id, an owner or a date that could be one."""
+    good: list[Json] = []
+    page = FavoritesPage(total, [], [], [], good, places)
+    for entry in entries:
+        try:
+            photo_id, owner_id, faved_at, record = _favorite(entry)
+        except ValueError as error:
+            page.rejected.append(Rejected(str(error), _payload(entry)))
+            continue
+        page.photo_ids.append(photo_id)
+        page.owner_ids.append(owner_id)
+        page.faved_at.append(faved_at)
+        good.append(record)
+    return page
+
+
+def _favorite(entry: object) -> tuple[str, str, int, Json]:
+    """(photo, owner, unix seconds, the entry). Raises ValueError, which says what is wrong with it."""
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"a {type(entry).__name__} where a favorite should be")
+    identities = identity(entry.get("id"), "id"), identity(entry.get("owner"), "owner")
+    return *identities, moment(entry.get("date_faved"), "date_faved"), entry
 
 
 def read_photo(entry: Json, places: Places) -> Photo:
-    """A photo of a list, with the extras that `pipelines.flickr` asks for."""
-    photo_id, owner_id = str(entry["id"]), str(entry["owner"])
-    alias = entry.get("pathalias") or None
+    """A photo of a list, with the extras that `pipelines.flickr` asks for. Raises ValueError without id or owner."""
+    photo_id, owner_id = identity(entry.get("id"), "id"), identity(entry.get("owner"), "owner")
+    alias = _alias(entry.get("pathalias"))
     sizes: dict[str, dict[str, Any]] = {}
     for suffix in PICTURE_SIZES:
-        url = entry.get("url_" + suffix)
-        if url:
+        address = url(entry.get("url_" + suffix))
+        if address:
             sizes[suffix] = {
-                "url": url,
-                "width": _number(entry.get("width_" + suffix)),
-                "height": _number(entry.get("height_" + suffix)),
+                "url": address,
+                "width": number(entry.get("width_" + suffix)),
+                "height": number(entry.get("height_" + suffix)),
             }
     largest = sizes[next(reversed(sizes))] if sizes else {}
     shown = next((sizes[suffix]["url"] for suffix in _SHOWN_FIRST if suffix in sizes), None)
-    uploaded = _number(entry.get("dateupload"))
+    name = text(entry.get("ownername"), LONGEST_NAME) or owner_id
     return Photo(
         photo_id=photo_id,
-        owner=Person(owner_id, str(entry.get("ownername") or owner_id), alias, places.avatar(owner_id, entry)),
-        title=_text(entry.get("title")),
+        owner=Person(owner_id, name, alias, places.avatar(owner_id, entry)),
+        title=text(entry.get("title"), LONGEST_TITLE),
         image_url=shown or places.picture(photo_id, entry),
         sizes=sizes,
         page_url=places.page(alias or owner_id, photo_id),
-        width=_number(entry.get("o_width")) or largest.get("width"),
-        height=_number(entry.get("o_height")) or largest.get("height"),
-        tags=_tags(entry.get("tags")),
-        safety_level=_number(entry.get("safety_level")),
-        uploaded_at=None if uploaded is None else datetime.fromtimestamp(uploaded, UTC),
+        width=number(entry.get("o_width")) or largest.get("width"),
+        height=number(entry.get("o_height")) or largest.get("height"),
+        tags=tags(entry.get("tags")),
+        safety_level=number(entry.get("safety_level")),
+        uploaded_at=date(entry.get("dateupload")),
     )
 
 
@@ -220,60 +207,28 @@ def read_photo_info(entry: Json, places: Places) -> Photo:
 
 
 def read_person(entry: Json, places: Places) -> Person:
-    """A user of `people.getInfo`, `contacts.getPublicList` or `test.login`."""
-    user_id = str(entry.get("nsid") or entry["id"])
+    """A user of `people.getInfo`, `contacts.getPublicList` or `test.login`. Raises ValueError without an id."""
+    user_id = identity(entry.get("nsid") or entry.get("id"), "nsid")
     return Person(
         user_id=user_id,
-        name=_text(entry.get("username")) or user_id,
-        path_alias=entry.get("path_alias") or None,
+        name=text(entry.get("username"), LONGEST_NAME) or user_id,
+        path_alias=_alias(entry.get("path_alias")),
         avatar_url=places.avatar(user_id, entry),
     )
 
 
-def error_of(method: str, code: int, message: str) -> FlickrError:
-    """Our error for `stat: fail`; codes 95 and above mean the same for every method, those below differ."""
-    words = f"Flickr: {message} (code {code}, {method})"
-    if code in _UNAVAILABLE:
-        return FlickrUnavailableError(words)
-    if code in _TOKEN:
-        return TokenInvalidError(f"{words}; sign in again")
-    if code in _KEY:
-        return KeyInvalidError(f"{words}; set PHOTO_RECOMMENDER_FLICKR_KEY and PHOTO_RECOMMENDER_FLICKR_SECRET")
-    if code in _USER_MISSING.get(method, ()):
-        return UserNotFoundError(words)
-    if code in _PHOTO_MISSING.get(method, ()):
-        return PhotoNotFoundError(words)
-    return FlickrRefusedError(words, code)
+def mark_of(entry: object, key: str) -> str:
+    """What tells an entry of a list from the others: its id, or all of it when it has none."""
+    try:
+        return identity(entry.get(key), key) if isinstance(entry, Mapping) else _payload(entry)
+    except ValueError:
+        return _payload(entry)
 
 
-_UNAVAILABLE = frozenset({0, 105, 106})
-_TOKEN = frozenset({98, 99})
-_KEY = frozenset({96, 100})  # a wrong secret shows as a wrong signature
-_USER_MISSING: Mapping[str, tuple[int, ...]] = {
-    "flickr.favorites.getPublicList": (1,),
-    "flickr.contacts.getPublicList": (1,),
-    "flickr.people.getInfo": (1, 2, 5),
-    "flickr.people.findByUsername": (1,),
-    "flickr.urls.lookupUser": (1,),
-}
-_PHOTO_MISSING: Mapping[str, tuple[int, ...]] = {
-    "flickr.photos.getInfo": (1, 2),
-    "flickr.favorites.add": (1, 4),
-}
+def _alias(value: object) -> str | None:
+    return text(value, LONGEST_NAME) or None
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = value.get("_content")
-    return "" if value is None else str(value)
-
-
-def _number(value: Any) -> int | None:
-    return None if value in (None, "") else int(value)
-
-
-def _tags(value: Any) -> str | None:
-    """Tags as one string with blanks between; `photos.getInfo` has a list of records instead."""
-    if isinstance(value, Mapping):
-        value = " ".join(_text(tag) for tag in value.get("tag", ()))
-    return str(value) if value else None
+def _payload(entry: object) -> str:
+    whole = json.dumps(entry, ensure_ascii=False, default=repr)
+    return whole.encode("utf-8", "replace")[:LONGEST_PAYLOAD].decode("utf-8", "ignore")

@@ -14,7 +14,7 @@ import requests
 from flickrapi.auth import FlickrAccessToken, OAuthFlickrInterface
 
 from features.settings import Settings
-from pipelines.flickr_answers import FlickrRefusedError, FlickrUnavailableError, KeyInvalidError, TokenInvalidError
+from pipelines.flickr_errors import FlickrRefusedError, FlickrUnavailableError, KeyInvalidError, TokenInvalidError
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class _Transport(OAuthFlickrInterface):  # type: ignore[misc]  # flickrapi has n
                 )
             raise TokenInvalidError(f"Flickr no longer accepts the token ({problem}); sign in again")
         if status == 429 or status >= 500:
-            raise FlickrUnavailableError(f"Flickr answered HTTP {status}", _retry_after(response))
+            raise FlickrUnavailableError(
+                f"Flickr answered HTTP {status}", _retry_after(response), throttled=status == 429
+            )
         raise FlickrRefusedError(f"Flickr at {url} answered HTTP {status}", status)
 
     def _session(self) -> requests.Session:
@@ -80,12 +82,10 @@ class Api(flickrapi.FlickrAPI):  # type: ignore[misc]  # flickrapi has no types
 
 def _retry_after(response: requests.Response) -> float | None:
     """Seconds until `Retry-After`, which is a number or a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdecimal():
+        return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -1,108 +1,91 @@
 """From what Flickr lists to new rows of the lake: only what the lake does not hold yet.
 
-Pure functions from listings and the rows held to the rows to append, and `commit`, which appends them in the order that
-leaves nothing dangling when a kill falls between two of the tables.
+Pure functions from listings and the rows held to the rows to append; `pipelines/commit.py` appends them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.lake import Lake, one_of
-from features.schema import CONTACTS, INTERACTIONS, PHOTOS, TIMESTAMP, USERS, Kind, Source
+from features.schema import CONTACTS, PHOTOS, QUARANTINE, TIMESTAMP, USERS, Kind, Source
 from features.state import current_contacts, newest
 from pipelines.flickr_answers import Person, Photo
+from pipelines.listing import Listing
 
-HELD_COLUMNS = ("user_id", "photo_id", "kind", "event_timestamp", "created_timestamp")
+HELD_COLUMNS = (
+    "user_id",
+    "photo_id",
+    "owner_id",
+    "kind",
+    "event_timestamp",
+    "created_timestamp",
+    "faved_at",
+)
 _JOINT = "\x1f"
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What Flickr lists for one user, looked at from `observed_at` on.
-
-    photo_ids, owner_ids, faved_at (unix seconds): parallel, each photo once. `contacts` is None when not asked for.
-    """
-
-    user_id: str
-    observed_at: datetime
-    photo_ids: Sequence[str]
-    owner_ids: Sequence[str]
-    faved_at: Sequence[int]
-    contacts: Sequence[Person] | None = None
-    person: Person | None = None
-
-
-@dataclass(frozen=True)
 class Added:
-    """Rows appended, by table."""
+    """Rows appended, by table; of the interactions, `unfavorites` take a favorite back."""
 
     interactions: int = 0
     photos: int = 0
     users: int = 0
     contacts: int = 0
+    unfavorites: int = 0
+    quarantined: int = 0
 
     def __add__(self, other: Added) -> Added:
-        return Added(
-            self.interactions + other.interactions,
-            self.photos + other.photos,
-            self.users + other.users,
-            self.contacts + other.contacts,
-        )
+        return Added(**{name: getattr(self, name) + getattr(other, name) for name in asdict(self)})
 
 
-def commit(lake: Lake, listings: Sequence[Listing], photos: Sequence[Photo]) -> Added:
-    """Append what is new in these listings; `photos` are details of favorited ones (any part of them).
-
-    What a row refers to goes first: a kill in between leaves photos without favorites, never the other way round, and
-    running again completes it. Raises what `Lake.append` raises.
-    """
-    now = datetime.now(UTC)
-    people = merge_people(
-        [
-            *(photo.owner for photo in photos),
-            *(contact for listing in listings for contact in listing.contacts or ()),
-            *(listing.person for listing in listings if listing.person is not None),
-        ]
-    )
-    users = [listing.user_id for listing in listings]
-    of_users = one_of("user_id", users)
-    user_rows = new_users(people, lake.scan(USERS, where=one_of("user_id", people)), now)
-    photo_ids = [photo.photo_id for photo in photos]
-    photo_rows = new_photos(photos, lake.scan(PHOTOS, where=one_of("photo_id", photo_ids)), now)
-    contact_rows = new_contacts(listings, lake.scan(CONTACTS, where=of_users), now)
-    rows = new_interactions(listings, lake.scan(INTERACTIONS, columns=HELD_COLUMNS, where=of_users), now)
-    for table, new in ((USERS, user_rows), (PHOTOS, photo_rows), (CONTACTS, contact_rows), (INTERACTIONS, rows)):
-        if new.num_rows:
-            lake.append(table, new)
-    return Added(rows.num_rows, photo_rows.num_rows, user_rows.num_rows, contact_rows.num_rows)
+def held_from(listings: Sequence[Listing]) -> datetime | None:
+    """From when on held rows matter to `new_interactions`, by `event_timestamp`; None: all of them do."""
+    starts = [datetime.fromtimestamp(min(listing.faved_at), UTC) for listing in listings if listing.faved_at]
+    for listing in listings:
+        if listing.window is not None:
+            if listing.window.after is None:
+                return None
+            starts.append(listing.window.after)
+    # What the site recorded carries its own clock's time.
+    return min(starts) - timedelta(days=1) if starts else datetime.max.replace(tzinfo=UTC)
 
 
 def new_interactions(listings: Sequence[Listing], held: pa.Table, now: datetime) -> pa.Table:
-    """The favorites that the state does not hold, as rows of `interactions`.
+    """The favorites that the state does not hold and those that are no more, as rows of `interactions`.
 
-    One never seen happened when Flickr says. One seen again after an `unfavorite` happened when it was observed, as its
-    date may lie before the `unfavorite`; unless the `unfavorite` is the newer of the two: then the listing is outdated.
+    A favorite never seen happened when Flickr says. One seen again after an `unfavorite` happened when it was observed,
+    as its date may lie before the `unfavorite`; unless the `unfavorite` is the newer of the two: then the listing is
+    outdated. A favorite held that lies in a listing's window and is not listed was taken back when that was observed.
     `held`: rows of those users, HELD_COLUMNS.
     """
     counts = [len(listing.photo_ids) for listing in listings]
     user_ids = pa.array([listing.user_id for listing in listings], pa.string()).take(_repeat(counts))
-    photo_ids = pa.array([photo for listing in listings for photo in listing.photo_ids], pa.string())
-    owner_ids = pa.array([owner for listing in listings for owner in listing.owner_ids], pa.string())
-    faved_at = _seconds([seconds for listing in listings for seconds in listing.faved_at])
-    observed_at = pa.array([listing.observed_at for listing in listings], TIMESTAMP).take(_repeat(counts))
-
+    faved_at = _seconds(list(chain.from_iterable(listing.faved_at for listing in listings)))
+    rows = pa.table(
+        {
+            "user_id": user_ids,
+            "photo_id": pa.array(chain.from_iterable(listing.photo_ids for listing in listings), pa.string()),
+            "owner_id": pa.array(chain.from_iterable(listing.owner_ids for listing in listings), pa.string()),
+            "event_timestamp": faved_at,
+            "faved_at": faved_at,
+        }
+    )
+    if not held.num_rows:  # as for everybody who is pulled for the first time
+        return _stamped(rows, Kind.FAVORITE, now)
     axis = pa.array([str(Kind.FAVORITE), str(Kind.UNFAVORITE)])
     latest = newest(held.filter(pc.is_in(held.column("kind"), axis)), ("user_id", "photo_id"))
-    known = pc.binary_join_element_wise(latest.column("user_id"), latest.column("photo_id"), _JOINT)
-    row = pc.index_in(pc.binary_join_element_wise(user_ids, photo_ids, _JOINT), value_set=known)
+    known, listed = _pairs(latest), _pairs(rows)
+    row = pc.index_in(listed, value_set=known)
+    observed_at = pa.array([listing.observed_at for listing in listings], TIMESTAMP).take(_repeat(counts))
     again = pc.fill_null(
         pc.and_(
             pc.equal(latest.column("kind").take(row), str(Kind.UNFAVORITE)),
@@ -110,17 +93,44 @@ def new_interactions(listings: Sequence[Listing], held: pa.Table, now: datetime)
         ),
         False,
     )
-    rows = pa.table(
-        {
-            "user_id": user_ids,
-            "photo_id": photo_ids,
-            "owner_id": owner_ids,
-            "event_timestamp": pc.if_else(again, observed_at, faved_at),
-            "faved_at": faved_at,
-        }
-    ).filter(pc.or_(pc.is_null(row), again))
+    at = rows.schema.get_field_index("event_timestamp")
+    favorites = rows.set_column(at, "event_timestamp", pc.if_else(again, observed_at, faved_at))
+    absent = latest.filter(pc.invert(pc.is_in(known, value_set=listed)))
+    return pa.concat_tables(
+        [
+            _stamped(favorites.filter(pc.or_(pc.is_null(row), again)), Kind.FAVORITE, now),
+            _stamped(_taken_back(listings, absent), Kind.UNFAVORITE, now),
+        ]
+    )
+
+
+def _pairs(rows: pa.Table) -> pa.Array:
+    """User and photo of each row as one text."""
+    return pc.binary_join_element_wise(rows.column("user_id"), rows.column("photo_id"), _JOINT).combine_chunks()
+
+
+def _taken_back(listings: Sequence[Listing], absent: pa.Table) -> pa.Table:
+    """Of the latest rows of what is not listed, the favorites that a window covers, at the time of observation."""
+    looked = {listing.user_id: listing for listing in listings if listing.window is not None}
+    users = pa.array(looked, pa.string())
+    row = pc.index_in(absent.column("user_id"), value_set=users)
+    windows = [listing.window for listing in looked.values() if listing.window is not None]
+    after = pa.array([window.after or datetime.min.replace(tzinfo=UTC) for window in windows], TIMESTAMP).take(row)
+    until = pa.array([window.until for window in windows], TIMESTAMP).take(row)
+    observed_at = pa.array([listing.observed_at for listing in looked.values()], TIMESTAMP).take(row)
+    at = pc.coalesce(absent.column("faved_at"), absent.column("event_timestamp"))
+    covered = pc.and_(pc.greater(at, after), pc.less_equal(at, until))
+    held = pc.and_(pc.equal(absent.column("kind"), str(Kind.FAVORITE)), covered)
+    # What happened after the look is not for the look to judge.
+    older = pc.less(absent.column("event_timestamp"), observed_at)
+    columns = {name: absent.column(name) for name in ("user_id", "photo_id", "owner_id")}
+    rows = pa.table({**columns, "event_timestamp": observed_at, "faved_at": pa.nulls(len(row), TIMESTAMP)})
+    return rows.filter(pc.fill_null(pc.and_(held, older), False))
+
+
+def _stamped(rows: pa.Table, kind: Kind, now: datetime) -> pa.Table:
     constants = {
-        "kind": pa.scalar(str(Kind.FAVORITE)),
+        "kind": pa.scalar(str(kind)),
         "source": pa.scalar(str(Source.FLICKR)),
         "created_timestamp": pa.scalar(now, TIMESTAMP),
         "ingest_date": pa.scalar(now.date()),
@@ -145,8 +155,8 @@ def new_photos(photos: Sequence[Photo], held: pa.Table, now: datetime) -> pa.Tab
             "tags": [photo.tags for photo in photos],
             "safety_level": [photo.safety_level for photo in photos],
             "uploaded_at": [photo.uploaded_at for photo in photos],
-            "gone_at": [None] * len(photos),
-            "created_timestamp": [now] * len(photos),
+            "gone_at": pa.nulls(len(photos), TIMESTAMP),
+            "created_timestamp": pa.repeat(pa.scalar(now, TIMESTAMP), len(photos)),
         },
         schema=PHOTOS.schema,
     )
@@ -155,22 +165,19 @@ def new_photos(photos: Sequence[Photo], held: pa.Table, now: datetime) -> pa.Tab
 
 def new_users(people: Mapping[str, Person], held: pa.Table, now: datetime) -> pa.Table:
     """The people whom the lake does not know, or about whom more or something else is known now, as rows of `users`."""
-    latest = newest(held, ("user_id",), ("created_timestamp",))
-    known = {row["user_id"]: row for row in latest.select(["user_id", "name", "path_alias", "avatar_url"]).to_pylist()}
-    merged = [
-        _merge(Person(**known[user_id]), person) if user_id in known else person for user_id, person in people.items()
-    ]
-    rows = pa.table(
-        {
-            "user_id": [person.user_id for person in merged],
-            "name": [person.name for person in merged],
-            "path_alias": [person.path_alias for person in merged],
-            "avatar_url": [person.avatar_url for person in merged],
-            "created_timestamp": [now] * len(merged),
-        },
-        schema=USERS.schema,
-    )
-    return _changed(rows, latest)
+    columns = ("user_id", "name", "path_alias", "avatar_url")
+    latest = newest(held, ("user_id",), ("created_timestamp",)).select(columns)
+    known = {values[0]: values for values in zip(*(column.to_pylist() for column in latest.columns), strict=True)}
+    news: list[tuple[str | None, ...]] = []
+    for user_id, person in people.items():
+        before, row = known.get(user_id), _values(person)
+        if before is not None and row != before:
+            row = _values(_merge(Person(*before), person))
+        if row != before:
+            news.append(row)
+    values = {name: [row[place] for row in news] for place, name in enumerate(columns)}
+    stamped = pa.repeat(pa.scalar(now, TIMESTAMP), len(news))
+    return pa.table({**values, "created_timestamp": stamped}, schema=USERS.schema)
 
 
 def new_contacts(listings: Sequence[Listing], held: pa.Table, now: datetime) -> pa.Table:
@@ -200,6 +207,10 @@ def merge_people(people: Iterable[Person]) -> dict[str, Person]:
     return merged
 
 
+def _values(person: Person) -> tuple[str | None, ...]:
+    return person.user_id, person.name, person.path_alias, person.avatar_url
+
+
 def _merge(known: Person, person: Person) -> Person:
     return Person(
         user_id=person.user_id,
@@ -210,14 +221,35 @@ def _merge(known: Person, person: Person) -> Person:
 
 
 def _changed(rows: pa.Table, held: pa.Table) -> pa.Table:
-    """The rows that `held` (the newest row of each key) does not have with the same content."""
+    """The rows that `held` (the newest row of each key, the first column) does not have with the same content."""
     content = [name for name in rows.column_names if name != "created_timestamp"]
+    known = pc.is_in(rows.column(content[0]), value_set=held.column(content[0]).combine_chunks())
+    if not pc.any(known).as_py():
+        return rows
 
     def digest(table: pa.Table) -> pa.ChunkedArray:
         texts = [pc.cast(table.column(name), pa.string()) for name in content]
         return pc.binary_join_element_wise(*texts, _JOINT, null_handling="replace", null_replacement="")
 
-    return rows.filter(pc.invert(pc.is_in(digest(rows), value_set=digest(held).combine_chunks())))
+    same = pc.is_in(digest(rows.filter(known)), value_set=digest(held).combine_chunks())
+    is_held = pc.replace_with_mask(known.combine_chunks(), known.combine_chunks(), same.combine_chunks())
+    return rows.filter(pc.invert(is_held))
+
+
+def quarantined(listings: Sequence[Listing], now: datetime) -> pa.Table:
+    """The entries that can't be used, with the reason of each, as rows of `quarantine`."""
+    entries = [(listing.user_id, rejected) for listing in listings for rejected in listing.rejected]
+    return pa.table(
+        {
+            "source": [str(Source.FLICKR)] * len(entries),
+            "subject_id": [user_id for user_id, _ in entries],
+            "reason": [rejected.reason for _, rejected in entries],
+            "payload": [rejected.payload for _, rejected in entries],
+            "created_timestamp": [now] * len(entries),
+            "ingest_date": [now.date()] * len(entries),
+        },
+        schema=QUARANTINE.schema,
+    )
 
 
 def _repeat(counts: Sequence[int]) -> pa.Array:

@@ -32,8 +32,11 @@ class Publisher:
         self._photos_written: set[str] = set()
         self._users_written: set[str] = set()
 
-    def publish(self, user_id: str, coverage: float) -> None:
-        """Bring the person's snapshot, candidates (with that coverage) and cards online as the lake has them now."""
+    def publish(self, user_id: str, coverage: float) -> int:
+        """Bring the person's snapshot, candidates (with that coverage) and cards online as the lake has them now.
+
+        Returns the number of the person's favorites.
+        """
         state = user_states(self._lake, [user_id])[0]
         people = {user_id, *state.favorite_owners}
         rows = self._lake.scan(INTERACTIONS, columns=STATE_COLUMNS, where=one_of("user_id", people))
@@ -54,6 +57,7 @@ class Publisher:
         )
         self._online.write_neighbor_candidates([candidates])
         self._online.write_user_states([state])
+        return len(state.favorite_ids)
 
     def _write_cards(self, photo_ids: Collection[str], user_ids: Collection[str]) -> None:
         now = datetime.now(UTC)

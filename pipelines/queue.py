@@ -1,167 +1,162 @@
-"""The queue of pulls: requests in SQL that a worker leases, and that come back when it dies.
+"""The queue of pulls as workers see it: leased messages that come back when their worker dies. Two backends, alike.
 
-A request is worked on by whoever holds its lease; every statement that ends or extends one names the lease's token, so
-a worker that was too slow cannot touch what another one has taken over.
+`queue_sql.py` is a table of the SQL database; `queue_sqs.py` is SQS. Bodies are opaque here: `requests.py` reads them.
 """
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
 
 import sqlalchemy as sa
+from prometheus_client import Counter
 
-from features.database import pull_requests
-from pipelines.upsert import insert
+from features.errors import ConfigurationError
+from features.settings import PREFIX, Settings
+from pipelines.requests import Priority, PullRequest
+
+SQS_SCHEME = "sqs://"
 
 MAX_ATTEMPTS = 5
-"""A request that was started this often and never finished is dead: it may be what kills the workers."""
+"""A message that was received this often and never settled is given up: it may be what kills the workers."""
 
-FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=5), timedelta(minutes=10)
+MAX_DELIVERIES = MAX_ATTEMPTS + 1
+"""It is delivered once more, for a worker to give it up so that nobody waits for it; then the queue buries it."""
 
-OPEN = ("waiting", "leased")
+LONGEST_DELAY = 900.0
+"""Seconds; a longer delay is shortened to it. SQS knows no longer one."""
 
-KIND_PERSON = "person"
-"""Favorites and contacts of one user, then the favorites of the neighbors."""
+DIED = "its worker died or hung at every attempt"
+FAILED = "it failed at every attempt"
 
-# Lower is sooner: who is signed in and waits goes first; pulls that anonymous visitors ask for come last.
-PRIORITY_PERSON, PRIORITY_REFRESH, PRIORITY_ANONYMOUS = 0, 10, 20
+DEAD_LETTERS = Counter("photo_recommender_dead_letters_total", "Messages that were buried.", ["reason_kind"])
+PUT = Counter("photo_recommender_queue_put_total", "Messages put into the queue.", ["priority"])
+RECEIVED = Counter("photo_recommender_queue_received_total", "Messages received, redelivered ones too.", ["priority"])
+
+
+class Death(StrEnum):
+    """What kind of reason a message was buried for: the label of the metric."""
+
+    POISON = "poison"
+    """It can't be understood, by nobody and never."""
+    ATTEMPTS = "attempts"
+    """MAX_ATTEMPTS are used up."""
+    FAILED = "failed"
+    """What it asks for can't be done."""
 
 
 @dataclass(frozen=True)
-class Lease:
-    """The right to work on one request until `until`."""
+class Message:
+    """A message that this process holds the lease of, until it is settled or the lease runs out.
 
-    request_id: int
-    user_id: str
-    kind: str
-    reason: str
+    `attempts`: how often it was received, this time included. `receipt` names the lease, not the message. `message_id`
+    stays the same through redelivery and `retry`; `put_back` and `redrive` may give a new one.
+    """
+
+    message_id: str
+    body: str
+    priority: Priority
     attempts: int
-    token: str
-    until: datetime
+    receipt: str
 
 
-def put(
-    engine: sa.Engine,
-    user_id: str,
-    *,
-    kind: str = KIND_PERSON,
-    reason: str = "asked",
-    priority: int = PRIORITY_PERSON,
-) -> int:
-    """Ask for a pull; its number. While one of that user and kind is open: that one, made more urgent if need be."""
-    table = pull_requests.c
-    same = sa.and_(table.user_id == user_id, table.kind == kind, table.state.in_(OPEN))
-    statement = insert(engine, pull_requests).values(
-        user_id=user_id,
-        kind=kind,
-        reason=reason,
-        priority=priority,
-        state="waiting",
-        attempts=0,
-        created_at=datetime.now(UTC),
-    )
-    while True:
-        with engine.begin() as connection:
-            made = connection.execute(statement.on_conflict_do_nothing().returning(table.request_id)).scalar()
-            if made is not None:
-                return int(made)
-            urgent = sa.case((table.priority > priority, priority), else_=table.priority)
-            found = connection.execute(
-                sa.update(pull_requests).where(same).values(priority=urgent).returning(table.request_id)
-            ).scalar()
-            if found is not None:
-                return int(found)
-        # The open request ended between the two statements: ask again.
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that nobody works on any more, and why.
 
-
-def lease(engine: sa.Engine, seconds: float, *, now: datetime | None = None) -> Lease | None:
-    """The most urgent, oldest request that waits or whose lease ran out, leased for that long; None when there is none.
-
-    A request whose last attempt ran out becomes dead instead of being handed out again.
+    `buried_at` is `created_at` where the backend does not know it: SQS buries by itself, and does not say when.
     """
-    now = now or datetime.now(UTC)
-    table = pull_requests.c
-    free = sa.or_(
-        sa.and_(table.state == "waiting", sa.or_(table.leased_until.is_(None), table.leased_until <= now)),
-        sa.and_(table.state == "leased", table.leased_until <= now),
-    )
-    ready = sa.and_(free, table.attempts < MAX_ATTEMPTS)
-    chosen = (
-        sa.select(table.request_id)
-        .where(ready)
-        .order_by(table.priority, table.request_id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    token, until = uuid.uuid4().hex, now + timedelta(seconds=seconds)
-    exhausted = sa.and_(table.state == "leased", table.leased_until <= now, table.attempts >= MAX_ATTEMPTS)
-    with engine.connect() as connection:
-        # Looking takes no write lock; most looks of an idle worker find nothing.
-        if not connection.scalar(sa.select(sa.exists().where(sa.or_(ready, exhausted)))):
-            return None
-    with engine.begin() as connection:
-        connection.execute(
-            sa.update(pull_requests)
-            .where(exhausted)
-            .values(state="dead", error="its worker died or hung at every attempt", finished_at=now, lease_token=None)
-        )
-        row = (
-            connection.execute(
-                sa.update(pull_requests)
-                .where(table.request_id == chosen, ready)
-                .values(state="leased", lease_token=token, leased_until=until, attempts=table.attempts + 1)
-                .returning(table.request_id, table.user_id, table.kind, table.reason, table.attempts)
-            )
-            .mappings()
-            .first()
-        )
-    return None if row is None else Lease(token=token, until=until, **row)
+
+    message_id: str
+    body: str
+    priority: Priority
+    reason: str
+    created_at: datetime
+    buried_at: datetime
 
 
-def extend(engine: sa.Engine, held: Lease, seconds: float, *, now: datetime | None = None) -> bool:
-    """Hold the request that much longer from now; False when the lease was lost (stop working on it)."""
-    return _settle(engine, held, leased_until=(now or datetime.now(UTC)) + timedelta(seconds=seconds))
+@dataclass(frozen=True)
+class Depth:
+    """How many messages wait (those delayed included), by priority; are leased; are dead; and the oldest's age.
 
-
-def done(engine: sa.Engine, held: Lease) -> bool:
-    """The request is fulfilled; False when the lease was lost."""
-    return _settle(engine, held, state="done", lease_token=None, error=None, finished_at=datetime.now(UTC))
-
-
-def release(engine: sa.Engine, held: Lease, *, until: datetime | None = None) -> bool:
-    """Give the request back unharmed: it waits, until `until` at the least, and this attempt does not count.
-
-    For a worker that is asked to stop, or that lacks what no request can help.
+    `oldest_seconds`: since the oldest waiting message was put, 0.0 when none waits, None where the backend can't tell.
+    SQS's numbers are approximate, and count a message that waits after `retry` as leased.
     """
-    attempts = sa.case((pull_requests.c.attempts > 0, pull_requests.c.attempts - 1), else_=0)
-    return _settle(engine, held, state="waiting", lease_token=None, leased_until=until, attempts=attempts)
+
+    waiting: Mapping[Priority, int]
+    leased: int
+    dead: int
+    oldest_seconds: float | None
 
 
-def fail(engine: sa.Engine, held: Lease, error: str, *, permanent: bool = False, now: datetime | None = None) -> bool:
-    """The attempt failed: the request waits, longer each time, or is dead when it was the last or can never succeed."""
-    now = now or datetime.now(UTC)
-    if permanent or held.attempts >= MAX_ATTEMPTS:
-        return _settle(engine, held, state="dead", lease_token=None, error=error, finished_at=now)
-    delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (held.attempts - 1))
-    return _settle(engine, held, state="waiting", lease_token=None, error=error, leased_until=now + delay)
+class Queue(Protocol):
+    """Safe to share between threads. Every method raises DependencyError when the backend can't be reached.
+
+    A message is delivered at least once: whoever receives one must be able to do it twice. Who lost the lease settles
+    nothing: `done`, `retry`, `put_back` and `bury` then leave the message to whoever has it now.
+    """
+
+    def put(self, requests: Sequence[PullRequest]) -> None:
+        """Add a message each; all that this returns for are kept."""
+        ...
+
+    def receive(self, limit: int, wait_seconds: float, among: Collection[Priority] = tuple(Priority)) -> list[Message]:
+        """Lease up to `limit` messages, the most urgent first, waiting for the first at most `wait_seconds`.
+
+        Only those of the priorities `among`: what can't be worked on now is better left where it is.
+        The lease lasts `lease_seconds` of the settings. Messages whose attempts are used up are buried on the way. 0.0
+        looks once and never waits.
+        """
+        ...
+
+    def extend(self, messages: Sequence[Message]) -> set[str]:
+        """Lease these for another `lease_seconds` from now; the receipts of those whose lease was lost."""
+        ...
+
+    def done(self, messages: Sequence[Message]) -> None:
+        """Acknowledge: these are never delivered again (unless their lease was lost)."""
+        ...
+
+    def retry(self, message: Message, delay_seconds: float) -> None:
+        """The attempt failed: deliver it again after the delay (at most LONGEST_DELAY); after the last, bury it."""
+        ...
+
+    def put_back(self, message: Message, delay_seconds: float = 0.0) -> None:
+        """Give it back unharmed, for later: the attempt does not count. The delay is at most LONGEST_DELAY."""
+        ...
+
+    def bury(self, message: Message, reason: str, kind: Death = Death.FAILED) -> None:
+        """Move it to the dead letters, with the reason; `kind` is for the metric."""
+        ...
+
+    def depth(self) -> Depth: ...
+
+    def dead(self, limit: int) -> list[DeadLetter]:
+        """The dead letters, oldest first; reading leaves them where they are."""
+        ...
+
+    def redrive(self, message_ids: Sequence[str] | None = None) -> int:
+        """Make dead letters (all of them by default) wait again, as if they were put now; how many.
+
+        Ids that no dead letter has are passed over.
+        """
+        ...
 
 
-def counts(engine: sa.Engine) -> dict[str, int]:
-    """How many requests are in each state."""
-    query = sa.select(pull_requests.c.state, sa.func.count()).group_by(pull_requests.c.state)
-    with engine.connect() as connection:
-        return {str(state): int(count) for state, count in connection.execute(query)}
+def open_queue(settings: Settings, engine: sa.Engine) -> Queue:
+    """The queue that the settings name. Raises ConfigurationError, DependencyError."""
+    address = settings.queue_url
+    if not address:
+        from pipelines.queue_sql import SqlQueue
 
+        return SqlQueue(engine, settings.lease_seconds)
+    if address.startswith(SQS_SCHEME):
+        from pipelines.queue_sqs import SqsQueue
 
-def _settle(engine: sa.Engine, held: Lease, **values: object) -> bool:
-    table = pull_requests.c
-    with engine.begin() as connection:
-        result = connection.execute(
-            sa.update(pull_requests)
-            .where(table.request_id == held.request_id, table.state == "leased", table.lease_token == held.token)
-            .values(**values)
-        )
-    return result.rowcount == 1
+        return SqsQueue(address.removeprefix(SQS_SCHEME), settings.lease_seconds)
+    raise ConfigurationError(
+        f"{PREFIX}QUEUE_URL={address!r}: neither sqs://name nor empty (a table of the SQL database)", field="queue_url"
+    )

@@ -27,7 +27,8 @@ def drain(engine: sa.Engine, lake: Lake) -> int:
         if not batch:
             return drained
         # Of two relays that start from the same action, the second to commit is refused and begins again behind it.
-        if lake.append(INTERACTIONS, rows_of(batch), application=(RELAY_APPLICATION, batch[-1].seq), after=seq):
+        marks, after = {RELAY_APPLICATION: batch[-1].seq}, {RELAY_APPLICATION: seq}
+        if lake.append(INTERACTIONS, rows_of(batch), marks=marks, after=after):
             drained += len(batch)
 
 

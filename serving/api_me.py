@@ -30,7 +30,7 @@ def me(runtime: RuntimeNow, user_id: Reader) -> Me:
     return Me(
         **person.model_dump(),
         favorites=len(state.favorite_ids),
-        dismissed_photos=cards.photos(runtime.online, state.dismissed_ids),
+        dismissed_photos=cards.photos(runtime.recommender.cards, state.dismissed_ids),
         dismissed_people=cards.people(runtime.online, state.dismissed_people),
     )
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query
 
 from features.builds import Builds
 from features.errors import DependencyError, NotFoundError
-from pipelines import queue
 from serving.answers import FeatureStatus, ModelStatus, SandboxPeople, SandboxPerson, Status
 from serving.dependencies import RuntimeNow
 
@@ -19,7 +18,7 @@ router = APIRouter(tags=["status"])
 @router.get("/api/status")
 def status(runtime: RuntimeNow) -> Status:
     """Which model and features are served, and what waits to be pulled."""
-    served = runtime.watch.served
+    served, depth = runtime.watch.served, runtime.queue.depth()
     champion, build = served.champion, Builds(runtime.settings.lake_uri).current()
     return Status(
         model=None
@@ -32,7 +31,7 @@ def status(runtime: RuntimeNow) -> Status:
         ),
         model_error=served.error,
         features=FeatureStatus(version=build.version if build else None, built_at=build.built_at if build else None),
-        queue=queue.counts(runtime.engine),
+        queue={"waiting": sum(depth.waiting.values()), "leased": depth.leased, "dead": depth.dead},
     )
 
 

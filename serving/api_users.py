@@ -12,9 +12,11 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from pipelines import queue
-from pipelines.budget import Purpose
+from features.logs import correlation_id
+from pipelines.ask import ask_for_person
+from pipelines.flickr import UserNotFoundError
 from pipelines.progress import FINAL, read_progress
+from pipelines.requests import Priority
 from serving.answers import ErrorAnswer, FoundPerson, ProgressAnswer, UserId
 from serving.dependencies import OwnPageSession, RuntimeNow
 from serving.runtime import Runtime
@@ -34,15 +36,18 @@ def lookup(runtime: RuntimeNow, q: Annotated[str, Query(max_length=500)]) -> Fou
     return FoundPerson(user_id=found.user_id, name=found.name, path_alias=found.path_alias, avatar_url=found.avatar_url)
 
 
-@router.post("/api/users/{user_id}/pull", status_code=202)
+@router.post("/api/users/{user_id}/pull", status_code=202, responses={404: {"model": ErrorAnswer}})
 def pull(user_id: UserId, runtime: RuntimeNow, session: OwnPageSession) -> ProgressAnswer:
     """Ask for the user's favorites, contacts and neighbors; asking twice pulls once."""
-    signed_in = session.user_id is not None
-    queue.put(
+    if runtime.suppression.suppressed([user_id]):
+        raise UserNotFoundError(f"{user_id} asked not to be here", field="user_id")
+    ask_for_person(
         runtime.engine,
+        runtime.queue,
         user_id,
-        reason=Purpose.PERSON if signed_in else Purpose.ANONYMOUS,
-        priority=queue.PRIORITY_PERSON if signed_in else queue.PRIORITY_ANONYMOUS,
+        reason="visit",
+        priority=Priority.ANONYMOUS if session.user_id is None else Priority.PERSON,
+        correlation_id=correlation_id(),
     )
     return _progress(runtime, user_id)
 
@@ -63,7 +68,13 @@ async def progress(user_id: UserId, runtime: RuntimeNow, accept: Annotated[str, 
 
 
 def _progress(runtime: Runtime, user_id: str) -> ProgressAnswer:
-    return ProgressAnswer(**asdict(read_progress(runtime.engine, user_id)))
+    now = read_progress(
+        runtime.engine,
+        user_id,
+        calls_left=runtime.calls_left(),
+        calls_per_hour=runtime.settings.flickr_calls_per_hour,
+    )
+    return ProgressAnswer(**asdict(now))
 
 
 async def _events(runtime: Runtime, user_id: str) -> AsyncIterator[str]:

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from features.online import OnlineFeatures, PhotoCard, UserCard
+from pipelines.suppression import Suppression
+from pipelines.tombstones import gone_among
 from serving.answers import Person, Photo, Thumbnail
 from serving.exclusions import is_showable
 
 NEW_FOR = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Cards:
+    """The one door through which cards come to a page: what has a tombstone, or is of somebody who has one, or who was
+    erased, stays behind it, whatever the online store still holds."""
+
+    online: OnlineFeatures
+    engine: sa.Engine
+    suppression: Suppression | None = None
+
+    def photos(self, photo_ids: Sequence[str]) -> dict[str, PhotoCard]:
+        """The cards of those photos that have one and that nobody asked to take away; one look into SQL."""
+        found = self.online.photo_cards(photo_ids)
+        owners = {card.owner_id for card in found.values()}
+        gone = gone_among(self.engine, found, owners, self.suppression)
+        return {
+            photo_id: card
+            for photo_id, card in found.items()
+            if photo_id not in gone.photo_ids and card.owner_id not in gone.user_ids
+        }
+
+    def gone_people(self, user_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the users who must not be shown."""
+        return gone_among(self.engine, (), user_ids, self.suppression).user_ids
 
 
 def photo_fields(card: PhotoCard) -> dict[str, Any]:
@@ -32,12 +62,12 @@ def is_new(card: PhotoCard, now: datetime) -> bool:
     return card.uploaded_at is not None and now - card.uploaded_at.astimezone(UTC) <= NEW_FOR
 
 
-def thumbnails(online: OnlineFeatures, photo_ids: Iterable[str]) -> dict[str, Thumbnail]:
+def thumbnails(cards: Cards, photo_ids: Iterable[str]) -> dict[str, Thumbnail]:
     """Those of the photos that can be shown."""
-    cards = online.photo_cards(list(dict.fromkeys(photo_ids)))
+    found = cards.photos(list(dict.fromkeys(photo_ids)))
     return {
         photo_id: Thumbnail(title=card.title, image_url=card.image_url, page_url=card.page_url)
-        for photo_id, card in cards.items()
+        for photo_id, card in found.items()
         if is_showable(card)
     }
 
@@ -56,7 +86,7 @@ def person(user_id: str, card: UserCard | None) -> Person:
     )
 
 
-def photos(online: OnlineFeatures, photo_ids: Sequence[str]) -> list[Photo]:
-    """The photos in that order, without those of which no card is known."""
-    cards = online.photo_cards(list(photo_ids))
-    return [Photo(**photo_fields(cards[photo_id])) for photo_id in photo_ids if photo_id in cards]
+def photos(cards: Cards, photo_ids: Sequence[str]) -> list[Photo]:
+    """The photos in that order, without those of which no card is known, or that were taken away."""
+    found = cards.photos(list(photo_ids))
+    return [Photo(**photo_fields(found[photo_id])) for photo_id in photo_ids if photo_id in found]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from features.errors import (
     DependencyError,
     InvalidInputError,
@@ -71,8 +73,12 @@ def body_of(error: PhotoRecommenderError) -> dict[str, dict[str, str | None]]:
 
 
 def as_known(error: Exception) -> PhotoRecommenderError:
-    """The error as one of the tree: a full disk is told as such, anything unforeseen tells nothing of the inside."""
-    if isinstance(error, PhotoRecommenderError):
+    """The error as one of the tree: a full disk is told as such, anything unforeseen tells nothing of the inside.
+
+    What the database says is never told, whoever passes it on: it quotes statements and their values.
+    """
+    by_database = type(error) is DependencyError and isinstance(error.__cause__, SQLAlchemyError)
+    if isinstance(error, PhotoRecommenderError) and not by_database:
         return error
     if is_storage_full(error):
         return StorageFullError("the disk is full; nothing was recorded. Free some space, then try again")

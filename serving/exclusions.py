@@ -1,7 +1,8 @@
 """What must not be shown: the one place that decides it, for every way to a wall.
 
 A photo that the person favorited, dismissed or took, or that a dismissed person took; one that is gone from Flickr or
-not safe for everybody; and, within one walk down a wall, one that was shown before.
+not safe for everybody; and, within one walk down a wall, one that was shown before. What was taken down a moment ago
+never comes as far as here: its card is held back (`Cards` in serving/cards.py).
 """
 
 from __future__ import annotations

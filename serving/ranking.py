@@ -18,6 +18,7 @@ from features.actions import actions_after
 from features.batch import PopularPhotos
 from features.online import NeighborCandidates, OnlineFeatures, PhotoCard
 from features.user_state import UserState, apply_actions
+from pipelines.suppression import Suppression
 from serving import cards
 from serving.answers import (
     PersonToFollow,
@@ -129,13 +130,20 @@ def fill_page(
 class Recommender:
     """Ranks for one person at a time; thread-safe, holds no state of a person.
 
-    served: what to rank with now, read once a request.
+    served: what to rank with now, read once a request; suppression: who was erased (None: nobody can be).
     """
 
-    def __init__(self, engine: sa.Engine, online: OnlineFeatures, served: Callable[[], Served]) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        online: OnlineFeatures,
+        served: Callable[[], Served],
+        suppression: Suppression | None = None,
+    ) -> None:
         self._engine = engine
         self._online = online
         self._served = served
+        self.cards = cards.Cards(online, engine, suppression)
 
     def state(self, user_id: str) -> UserState:
         """The newest snapshot and every action since: what the person did a moment ago is in it."""
@@ -156,7 +164,7 @@ class Recommender:
         exclusions = Exclusions.of(state, shown)
         history = served.champion.bundle.history(state) if served.champion else None
         sources = _sources(served, history, neighbors, exclusions, limit)
-        page = fill_page((c for source in sources for c in source), exclusions, self._online.photo_cards, limit)
+        page = fill_page((c for source in sources for c in source), exclusions, self.cards.photos, limit)
         strategy: Strategy = page[0].candidate.strategy if page else "popular"
         reasons: dict[str, list[Reason]] = {}
         reason_photos: dict[str, Thumbnail] = {}
@@ -189,7 +197,7 @@ class Recommender:
         if row is None:
             raise UnknownPhotoError(f"model {champion.version} knows no photo {photo_id!r}", field="photo_id")
         rows, scores = bundle.similar(row, 2 * limit + 20)
-        found = self._online.photo_cards([bundle.photo_ids[other] for other in rows])
+        found = self.cards.photos([bundle.photo_ids[other] for other in rows])
         alike: list[SimilarPhoto] = []
         for other, score in zip(rows, scores.tolist(), strict=True):
             card = found.get(bundle.photo_ids[other])
@@ -206,7 +214,7 @@ class Recommender:
             return {}, {}
         bundle = champion.bundle
         found = bundle.reasons(history, [candidate.row for candidate in explained], REASONS)
-        thumbnails = cards.thumbnails(self._online, (bundle.photo_ids[row] for part in found for row, _ in part))
+        thumbnails = cards.thumbnails(self.cards, (bundle.photo_ids[row] for part in found for row, _ in part))
         reasons = {
             candidate.photo_id: [
                 Reason(photo_id=bundle.photo_ids[row], weight=contribution / max(candidate.score, 1e-9))
@@ -223,7 +231,7 @@ class Recommender:
         """The neighbors nearest in taste whom the person neither follows nor has dismissed."""
         if neighbors is None or limit == 0:
             return []
-        known = exclusions.owner_ids.union(state.contacts)
+        known = exclusions.owner_ids.union(state.contacts, self.cards.gone_people(neighbors.people_ids))
         near = zip(neighbors.people_ids, neighbors.people_scores, neighbors.people_common, strict=True)
         chosen = list(islice((entry for entry in near if entry[0] not in known), limit))
         return [

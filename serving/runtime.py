@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import sqlalchemy as sa
+import structlog
 
 from features.database import open_database
+from features.errors import DependencyError
 from features.online import OnlineFeatures
 from features.settings import Settings
+from pipelines.budget import Purpose, open_budget
 from pipelines.flickr import Flickr, FlickrToken, open_flickr
+from pipelines.queue import Queue, open_queue
+from pipelines.suppression import Suppression
 from serving.champion import ChampionWatch
 from serving.ranking import Recommender
 from serving.tokens import Vault, open_vault
@@ -18,15 +23,23 @@ from serving.tokens import Vault, open_vault
 INTERACTIVE_ATTEMPTS = 2
 """A person waits for the answer: better a quick "Flickr does not answer" than a minute of backing off."""
 
+logger = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True)
 class Runtime:
     settings: Settings
     engine: sa.Engine
+    queue: Queue
     online: OnlineFeatures
     watch: ChampionWatch
     recommender: Recommender
     vault: Vault
+
+    @cached_property
+    def suppression(self) -> Suppression:
+        """Who was erased."""
+        return Suppression(self.settings, self.engine)
 
     @cached_property
     def flickr(self) -> Flickr:
@@ -43,6 +56,14 @@ class Runtime:
         attempts = min(self.settings.flickr_attempts, INTERACTIVE_ATTEMPTS)
         return self.settings.model_copy(update={"flickr_attempts": attempts})
 
+    def calls_left(self) -> int | None:
+        """Calls of Flickr that people who wait may still make this hour; None when that can't be found out now."""
+        try:
+            return open_budget(self.settings).left(Purpose.PERSON)
+        except DependencyError as error:
+            logger.warning("budget_not_read", reason=error.message)
+            return None
+
     def close(self) -> None:
         self.watch.stop()
         self.engine.dispose()
@@ -58,5 +79,7 @@ def open_runtime(settings: Settings) -> Runtime:
     engine = open_database(settings.database_url)
     online = OnlineFeatures(settings)
     watch = ChampionWatch(settings, champion_folder)
-    recommender = Recommender(engine, online, lambda: watch.served)
-    return Runtime(settings, engine, online, watch, recommender, open_vault(settings))
+    suppression = Suppression(settings, engine)
+    suppression.check()
+    recommender = Recommender(engine, online, lambda: watch.served, suppression)
+    return Runtime(settings, engine, open_queue(settings, engine), online, watch, recommender, open_vault(settings))

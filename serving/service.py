@@ -17,12 +17,15 @@ from typing import Annotated, TypeVar, cast
 
 import bentoml
 import structlog
+from prometheus_client import generate_latest
 from pydantic import Field
 
 from features.logs import configure_logging
 from features.settings import get_settings
+from pipelines.metrics import shared_state
 from serving.answers import MAX_LIMIT, PhotoId, Recommendation, SimilarPhotos, UserId
 from serving.api import answer_of, create_app, log_failure
+from serving.correlation import Correlation
 from serving.door import Door
 from serving.errors import as_known
 from serving.runtime import open_runtime
@@ -48,6 +51,7 @@ class PhotoRecommender:
         # Addresses hold whose wall it is, and in OAuth's callback a secret: what was asked is not for the log.
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
         self._runtime = open_runtime(settings)
+        self._shared_state = shared_state(settings, self._runtime.engine, self._runtime.queue)
         self._runtime.watch.start()
         app.state.runtime = self._runtime
 
@@ -69,6 +73,13 @@ class PhotoRecommender:
         """Photos that the same people like."""
         return _answered(lambda: self._runtime.recommender.similar(photo_id, limit))
 
+    def __metrics__(self, counted: str) -> str:
+        """BentoML's hook for `GET /metrics`: what its workers count, and behind it what all processes share.
+
+        The workers' counts come from files (prometheus_client's multi-process mode), which know no custom collector.
+        """
+        return counted + generate_latest(self._shared_state).decode()
+
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         self._runtime.close()
@@ -84,5 +95,5 @@ def _answered(work: Callable[[], T]) -> T:
         return cast(T, answer_of(known))
 
 
-for middleware in (SecurityHeaders, Door):  # the first is the outermost
+for middleware in (Correlation, SecurityHeaders, Door):  # the first is the outermost
     PhotoRecommender.add_asgi_middleware(middleware)  # type: ignore[attr-defined]  # the decorator's types hide it

@@ -20,6 +20,7 @@ from features.database import accounts, oauth_requests
 from features.errors import FlickrError, InvalidInputError, NotAllowedError
 from features.settings import Settings
 from pipelines.flickr import FlickrToken, KeyInvalidError, open_flickr
+from pipelines.suppression import Suppression
 from serving.session import Session, digest, end_session, open_session
 from serving.tokens import Vault
 
@@ -137,6 +138,8 @@ def _remember(settings: Settings, engine: sa.Engine, vault: Vault, token: Flickr
     owner = flickr.login()
     known = flickr.person(owner.user_id)
     now = datetime.now(UTC)
+    # Whoever was erased and comes back of their own will is welcome.
+    Suppression(settings, engine).lift(owner.user_id)
     values = {
         "name": known.name,
         "avatar_url": known.avatar_url,

@@ -5,14 +5,11 @@ Without keys in the settings one is made below `home`, readable by its owner alo
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from features.errors import ConfigurationError
+from features.key_files import key_below
 from features.settings import Settings
 from pipelines.flickr import FlickrToken
 
@@ -47,21 +44,4 @@ class Vault:
 def open_vault(settings: Settings) -> Vault:
     """The vault with the settings' keys, or with the one below `home`. Raises ConfigurationError for a bad key."""
     keys = [key.get_secret_value() for key in settings.token_keys]
-    return Vault(keys or [_key_below(settings.home)])
-
-
-def _key_below(home: Path) -> str:
-    """The key in the file, made at first use; of two processes that start at once, both get the first one's."""
-    path = home / KEY_FILE
-    if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        partial = home / f".{KEY_FILE}.{os.getpid()}"
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(partial, path)
-        partial.unlink()
-    return path.read_text().strip()
+    return Vault(keys or [key_below(settings.home, KEY_FILE, Fernet.generate_key)])

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,10 +56,8 @@ def free_port() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
-def s3(free_port: Callable[[], int]) -> Iterator[str]:
-    """The S3 emulator with a bucket `lake`, as `s3://lake`; the AWS variables point to it while the tests run."""
-    import boto3
-
+def aws(free_port: Callable[[], int]) -> Iterator[str]:
+    """The emulator of S3 and SQS, its address; the AWS variables point to it while the tests run."""
     port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
@@ -72,13 +71,13 @@ def s3(free_port: Callable[[], int]) -> Iterator[str]:
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_S3": endpoint,
+        "AWS_ENDPOINT_URL_SQS": endpoint,
     }
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     try:
         wait_until_up(f"{endpoint}/moto-api/")
-        boto3.client("s3").create_bucket(Bucket="lake")
-        yield "s3://lake"
+        yield endpoint
     finally:
         server.terminate()
         server.wait(10)
@@ -87,6 +86,25 @@ def s3(free_port: Callable[[], int]) -> Iterator[str]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def s3(aws: str) -> str:
+    """A bucket of the emulator, as `s3://lake`."""
+    import boto3
+
+    boto3.client("s3").create_bucket(Bucket="lake")
+    return "s3://lake"
+
+
+@pytest.fixture
+def sqs(aws: str) -> str:
+    """Empty queues in the emulator, as `sqs://name`."""
+    from pipelines.sqs import Sqs
+
+    name = f"pulls-{uuid.uuid4().hex[:8]}"
+    Sqs(name).create(lease_seconds=1)
+    return f"sqs://{name}"
 
 
 @pytest.fixture(scope="session")

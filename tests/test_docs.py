@@ -1,17 +1,27 @@
-"""What the documentation must name: every setting with its meaning, every command, every address, every error code."""
+"""What the documentation must name: settings with their meaning, commands, addresses, error codes, metrics."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import typer
+from prometheus_client import REGISTRY
 
+import features
 import photo_recommender
+import pipelines
+import serving
+import training
 from features.errors import PhotoRecommenderError
 from features.settings import Settings
 from pipelines import flickr_answers
+from pipelines.metrics import SharedState
+from pipelines.queue_sql import SqlQueue
 from serving import errors, signin
 from serving.api import create_app
 
@@ -65,6 +75,30 @@ def codes() -> set[str]:
 @pytest.mark.parametrize("code", sorted(codes() - {"not_allowed", "schema", "token_invalid"}))
 def test_every_error_code_that_the_service_answers_is_listed(code: str) -> None:
     assert f"`{code}`" in read("docs/http.md")
+
+
+def metrics() -> dict[str, str]:
+    """The type of each metric that any process shows, by the name that a query uses."""
+    for package in (features, training, pipelines, serving):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    engine = sa.create_engine("sqlite://")
+    shared = SharedState(Settings(_env_file=None), engine, SqlQueue(engine, 1))  # type: ignore[call-arg]
+    families = [*REGISTRY.collect(), *shared.describe()]
+    ours = [family for family in families if family.name.startswith("photo_recommender_")]
+    return {f"{family.name}_total" if family.type == "counter" else family.name: family.type for family in ours}
+
+
+def test_every_metric_is_described_with_its_type_and_no_other() -> None:
+    rows = re.findall(r"^\| `(photo_recommender_\w+)` \| (\w+) \|", read("docs/metrics.md"), re.MULTILINE)
+    assert dict(rows) == metrics()
+    assert len(dict(rows)) == len(rows)
+
+
+def test_every_metric_that_an_alarm_names_exists() -> None:
+    named = re.findall(r"photo_recommender_\w+", read("docs/metrics.md").split("## What to watch")[1])
+    assert named
+    assert set(named) <= set(metrics())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

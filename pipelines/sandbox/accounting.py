@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict, deque
 
 HOUR = 3_600.0
+SECOND = 1.0
 
 
 class Accounting:
@@ -17,6 +18,8 @@ class Accounting:
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._recent: deque[float] = deque()
         self._most = 0
+        self._just_now: deque[float] = deque()
+        self._most_in_a_second = 0
 
     def admit(self) -> float | None:
         """Takes one call of the budget; when none is left, takes nothing and returns the seconds until one is."""
@@ -27,6 +30,10 @@ class Accounting:
             return self._recent[0] + HOUR - now
         self._recent.append(now)
         self._most = max(self._most, len(self._recent))
+        self._just_now.append(now)
+        while self._just_now[0] <= now - SECOND:
+            self._just_now.popleft()
+        self._most_in_a_second = max(self._most_in_a_second, len(self._just_now))
         return None
 
     def count(self, method: str, outcome: str) -> None:
@@ -39,5 +46,6 @@ class Accounting:
             "total": sum(sum(outcomes.values()) for outcomes in self._counts.values()),
             "admitted_last_hour": sum(1 for moment in self._recent if moment > now - HOUR),
             "most_admitted_in_an_hour": self._most,
+            "most_admitted_in_a_second": self._most_in_a_second,
             "calls_per_hour": self._limit,
         }

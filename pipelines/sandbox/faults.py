@@ -23,9 +23,10 @@ KINDS = {
     "short_pages": "favorites come in shorter pages than asked for and `pages` claims fewer than there are; `rate` is "
     "the share of users with such pages",
     "empty_page": "a page of favorites after the first, and not the last, comes empty",
+    "bad_entry": "the first entry of a page of favorites lacks its owner",
     "wrong_total": "`total` and `pages` of favorites claim a third more than there is",
 }
-ONLY_FAVORITES = ("short_pages", "empty_page", "wrong_total")
+ONLY_FAVORITES = ("short_pages", "empty_page", "bad_entry", "wrong_total")
 
 
 @dataclass(frozen=True)

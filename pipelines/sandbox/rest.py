@@ -15,6 +15,7 @@ import orjson
 from pipelines.sandbox.clock import Clock
 from pipelines.sandbox.faults import Fault
 from pipelines.sandbox.favorites import FavoritesNow
+from pipelines.sandbox.gone import Gone
 from pipelines.sandbox.oauth import Caller
 from pipelines.sandbox.payloads import Payloads
 
@@ -37,8 +38,8 @@ def user_not_found() -> FlickrFailure:
 class RestApi:
     """Answers one method for one caller. Every method here returns the JSON of its document, `stat` aside."""
 
-    def __init__(self, payloads: Payloads, favorites: FavoritesNow, clock: Clock) -> None:
-        self._payloads, self._favorites, self._clock = payloads, favorites, clock
+    def __init__(self, payloads: Payloads, favorites: FavoritesNow, clock: Clock, gone: Gone) -> None:
+        self._payloads, self._favorites, self._clock, self._gone = payloads, favorites, clock, gone
         self._world = payloads.world
         uploads = self._world.photo_uploaded_at
         self._photos_of = np.split(
@@ -66,7 +67,7 @@ class RestApi:
     def answer(self, method: str, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
         """The document as JSON, `"stat":"ok"` included. Raises FlickrFailure.
 
-        `fault` is one of those that change a listing (short_pages, empty_page, wrong_total), or None.
+        `fault` is one of those that change a listing (`ONLY_FAVORITES`), or None.
         """
         if method not in self._methods:
             raise FlickrFailure(112, f'Method "{method}" not found')
@@ -82,9 +83,9 @@ class RestApi:
         return int((self._uploads <= self._clock.now()).sum())
 
     def visible_photo(self, photo_id: str) -> int:
-        """The row of a photo that is uploaded by now. Raises FlickrFailure 1."""
+        """The row of a photo that is uploaded by now and not gone. Raises FlickrFailure 1."""
         row = self._payloads.photo_row.get(photo_id)
-        if row is None or self._uploads[row] > self._clock.now():
+        if row is None or self._uploads[row] > self._clock.now() or self._gone.photos[row]:
             raise FlickrFailure(1, f'Photo "{photo_id}" not found (invalid ID)')
         return row
 
@@ -98,6 +99,8 @@ class RestApi:
 
     def _list_favorites(self, user: int, parameters: Parameters, fault: Fault | None) -> bytes:
         photos, times = self._favorites.of(user)
+        there = ~self._gone.photos[photos]
+        photos, times = photos[there], times[there]
         since, until = _moment(parameters, "min_fave_date"), _moment(parameters, "max_fave_date")
         if since is not None or until is not None:
             wanted = np.ones(len(times), dtype=bool)
@@ -116,13 +119,17 @@ class RestApi:
             chosen = slice(0, 0)
         extras = frozenset(parameters.get("extras", "").replace(" ", "").split(","))
         listed = self._payloads.listed_photo
-        rows = b",".join(
+        entries = [
             b'%b,"date_faved":"%d"}' % (listed(photo, extras), at)
             for photo, at in zip(photos[chosen].tolist(), times[chosen].tolist(), strict=True)
-        )
+        ]
+        if kind == "bad_entry" and entries:
+            entries[0] = orjson.dumps(
+                {name: value for name, value in orjson.loads(entries[0]).items() if name != "owner"}
+            )
         pages = -(-total // per_page)
         head = f'{{"photos":{{"page":{page},"pages":{pages},"perpage":{per_page},"total":{total},"photo":['
-        return head.encode() + rows + b']},"stat":"ok"}'
+        return head.encode() + b",".join(entries) + b']},"stat":"ok"}'
 
     def _favorites_add(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
         user = self._signed_in(caller, "write")
@@ -147,7 +154,8 @@ class RestApi:
     def _contacts_public_list(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
         user = self._user(parameters.get("user_id", ""))
         contacts = self._world.contacts
-        rows = contacts.indices[contacts.indptr[user] : contacts.indptr[user + 1]].tolist()
+        followed = contacts.indices[contacts.indptr[user] : contacts.indptr[user + 1]]
+        rows = followed[~self._gone.users[followed]].tolist()
         per_page = min(_count(parameters, "per_page", 1_000), 1_000)
         page = _count(parameters, "page", 1)
         document = {
@@ -168,7 +176,7 @@ class RestApi:
 
     def _people_find_by_username(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
         row = self._payloads.name_row.get(parameters.get("username", "").strip().lower())
-        if row is None:
+        if row is None or self._gone.users[row]:
             raise user_not_found()
         user_id, name = self._world.user_ids[row], self._world.user_names[row]
         return _ok({"user": {"id": user_id, "nsid": user_id, "username": {"_content": name}}})
@@ -178,6 +186,8 @@ class RestApi:
         if len(parts) < 2 or parts[0] not in ("photos", "people") or parts[1] not in self._payloads.path_row:
             raise user_not_found()
         row = self._payloads.path_row[parts[1]]
+        if self._gone.users[row]:
+            raise user_not_found()
         return _ok({"user": {"id": self._world.user_ids[row], "username": {"_content": self._world.user_names[row]}}})
 
     def _test_login(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
@@ -198,7 +208,7 @@ class RestApi:
 
     def _user(self, user_id: str) -> int:
         row = self._payloads.user_row.get(user_id)
-        if row is None:
+        if row is None or self._gone.users[row]:
             raise user_not_found()
         return row
 

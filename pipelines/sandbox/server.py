@@ -1,4 +1,4 @@
-"""The sandbox as an HTTP server: Flickr's REST and OAuth addresses, pictures, pages, and its own controls.
+"""The sandbox as an HTTP server: Flickr's REST and OAuth addresses, pictures and pages.
 
 One process, one thread: every answer is short, and what must survive a kill is committed before it is answered.
 """
@@ -20,11 +20,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from features.errors import ConfigurationError, InvalidInputError
+from features.errors import ConfigurationError
 from pipelines.sandbox.accounting import Accounting
 from pipelines.sandbox.clock import LIVE, Clock
+from pipelines.sandbox.controls import Controls
 from pipelines.sandbox.faults import ONLY_FAVORITES, Fault, Faults
 from pipelines.sandbox.favorites import FavoritesNow
+from pipelines.sandbox.gone import Gone
 from pipelines.sandbox.oauth import CONSUMER_KEY, Caller, HttpCall, OAuthProblem, OAuthProvider
 from pipelines.sandbox.payloads import Payloads
 from pipelines.sandbox.rest import FlickrFailure, RestApi
@@ -163,55 +165,6 @@ async def http_call(request: Request) -> HttpCall:
     return HttpCall(request.method, str(request.url), dict(request.headers), body.decode("utf-8", "replace"))
 
 
-class Controls:
-    """`/sandbox/*`: health, people, faults, calls, clock."""
-
-    def __init__(self, site: Site, faults: Faults, accounting: Accounting, clock: Clock, config: WorldConfig) -> None:
-        self._site, self._faults, self._accounting, self._clock, self._config = site, faults, accounting, clock, config
-
-    async def health(self, request: Request) -> Response:
-        return _json({"status": "ok", "world": self._config.as_json(), "clock": self._clock.setting})
-
-    async def people(self, request: Request) -> Response:
-        limit = request.query_params.get("limit", "")
-        if limit and not (limit.isascii() and limit.isdecimal()):
-            return _invalid(InvalidInputError(f"limit={limit!r}: must be a count", field="limit"))
-        return _json(self._site.people(limit=int(limit) if limit else None))
-
-    async def calls(self, request: Request) -> Response:
-        return _json(self._accounting.as_json())
-
-    async def faults(self, request: Request) -> Response:
-        if request.method == "PUT":
-            try:
-                self._faults.set(orjson.loads(await request.body()))
-            except orjson.JSONDecodeError:
-                return _invalid(InvalidInputError("the body is not JSON", field="rules"))
-            except InvalidInputError as error:
-                return _invalid(error)
-        return _json(self._faults.as_json())
-
-    async def clock(self, request: Request) -> Response:
-        if request.method == "PUT":
-            try:
-                setting = orjson.loads(await request.body())["clock"]
-                self._clock.set(setting if isinstance(setting, str) else "")
-            except (orjson.JSONDecodeError, KeyError, TypeError):
-                return _invalid(InvalidInputError('send {"clock": "live"} or an ISO time', field="clock"))
-            except InvalidInputError as error:
-                return _invalid(error)
-        return _json({"clock": self._clock.setting, "now": self._clock.now()})
-
-
-def _json(document: object) -> Response:
-    return Response(orjson.dumps(document), media_type="application/json")
-
-
-def _invalid(error: InvalidInputError) -> Response:
-    body = {"error": {"code": error.code, "message": error.message, "field": error.field}}
-    return Response(orjson.dumps(body), error.http_status, media_type="application/json")
-
-
 def oauth_endpoint(step: Callable[[HttpCall], str]) -> Callable[[Request], Awaitable[Response]]:
     """A step of the dance as an endpoint: form-encoded in and out, 401 with `oauth_problem` when refused."""
 
@@ -230,11 +183,12 @@ def build_app(
     """The whole server over an already generated world; `base_url` is how clients reach it."""
     payloads = Payloads(world, base_url)
     favorites = FavoritesNow(world, store, clock)
-    api = RestApi(payloads, favorites, clock)
+    gone = Gone(payloads)
+    api = RestApi(payloads, favorites, clock, gone)
     oauth = OAuthProvider(store)
     faults, accounting = Faults(), Accounting(calls_per_hour)
     site = Site(payloads, favorites, api, oauth)
-    controls = Controls(site, faults, accounting, clock, world.config)
+    controls = Controls(site, faults, accounting, clock, gone, world.config)
     names = dict(zip(world.user_ids, world.user_names, strict=True))
     both = ["GET", "POST"]
     return Starlette(
@@ -251,6 +205,7 @@ def build_app(
             Route("/sandbox/people", controls.people),
             Route("/sandbox/calls", controls.calls),
             Route("/sandbox/faults", controls.faults, methods=["GET", "PUT"]),
+            Route("/sandbox/gone", controls.gone, methods=["GET", "PUT"]),
             Route("/sandbox/clock", controls.clock, methods=["GET", "PUT"]),
             Route("/pictures/{name}", site.picture),
             Route("/avatars/{name}", site.avatar),

@@ -51,7 +51,7 @@ def test_an_empty_lake_has_empty_states(lake: Lake) -> None:
 
 def test_the_watermark_is_what_the_relay_has_committed(small_lake: Lake, interaction_rows: InteractionRows) -> None:
     rows = interaction_rows([("a", "n1", "n", "favorite", datetime(2026, 3, 25, tzinfo=UTC))])
-    small_lake.append(INTERACTIONS, rows, application=(RELAY_APPLICATION, 41))
+    small_lake.append(INTERACTIONS, rows, marks={RELAY_APPLICATION: 41})
     (state,) = user_states(small_lake, ["a"])
     assert state.watermark == 41
     assert state.favorite_ids[-1] == "n1"

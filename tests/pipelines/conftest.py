@@ -15,13 +15,18 @@ import flickrapi
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
+from features.lake import Lake
+from features.online import OnlineFeatures
 from features.settings import Settings
-from pipelines import flickr as flickr_module
+from pipelines import flickr_calls
 from pipelines.flickr import Flickr, FlickrToken, open_flickr
+from pipelines.queue import open_queue
 from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
 from pipelines.sandbox.world import World, WorldConfig, generate_world
+from pipelines.workplace import Workplace
 
 SMALL = WorldConfig(users=60, photos=900, favorites=4_000, seed=3)
 OPTIONS = ("--users", "60", "--photos", "900", "--favorites", "4000", "--seed", "3")
@@ -174,6 +179,8 @@ def sandbox_settings(settings: Settings, shared_sandbox: RunningSandbox) -> Sett
             "flickr_timeout": 10.0,
             "flickr_calls_per_hour": 1_000_000,
             "flickr_calls_per_second": 1_000_000,
+            "breaker_failures": 1_000_000,
+            "commit_seconds": 0.2,
         }
     )
 
@@ -181,11 +188,18 @@ def sandbox_settings(settings: Settings, shared_sandbox: RunningSandbox) -> Sett
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backing off takes no time; what a Retry-After asks for is waited for all the same."""
-    monkeypatch.setattr(flickr_module, "FIRST_WAIT", 0.001)
-    monkeypatch.setattr(flickr_module, "LONGEST_WAIT", 0.002)
+    monkeypatch.setattr(flickr_calls, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(flickr_calls, "LONGEST_WAIT", 0.002)
 
 
 @pytest.fixture
 def flickr(sandbox: RunningSandbox, sandbox_settings: Settings, quick_retries: None) -> Flickr:
     """The client, with the key alone."""
     return open_flickr(sandbox_settings)
+
+
+@pytest.fixture
+def place(lake: Lake, engine: sa.Engine, sandbox_settings: Settings) -> Workplace:
+    """What a worker has at hand: the test's lake and database, an embedded queue, online features in SQLite."""
+    online = OnlineFeatures(sandbox_settings)
+    return Workplace(lake, engine, open_queue(sandbox_settings, engine), sandbox_settings, online)

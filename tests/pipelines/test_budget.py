@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 import redis
-import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from features.database import pull_requests
 from features.errors import ConfigurationError, DependencyError
-from features.lake import Lake
-from features.online import OnlineFeatures
-from features.settings import Settings, get_settings
-from pipelines import flickr as flickr_module
-from pipelines import queue
-from pipelines.budget import (
-    HOUR,
-    SHARES,
-    Budget,
-    BudgetSpentError,
-    Limits,
-    Purpose,
-    RedisBudget,
-    SqliteBudget,
-    open_budget,
-)
-from pipelines.commands_pull import budget
-from pipelines.flickr import open_flickr
-from pipelines.worker import Worker
+from features.settings import Settings
+from pipelines.breaker import Reason
+from pipelines.budget import HOUR, LONGEST_PAUSE, SHARES, Budget, Limits, Purpose, open_budget
+from pipelines.budget_redis import RedisBudget
+from pipelines.budget_sqlite import SqliteBudget
 
+INFO, LIST = "flickr.people.getInfo", "flickr.favorites.getPublicList"
 Make = Callable[[Limits], Budget]
 
 
@@ -64,22 +48,45 @@ def make(address: str) -> Make:
 
 def test_calls_are_let_through_until_the_hour_is_full(make: Make) -> None:
     budget = make(Limits(per_hour=5, per_second=100))
-    assert [budget.take(Purpose.PERSON) for _ in range(5)] == [0.0] * 5
-    assert HOUR - 60 < budget.take(Purpose.PERSON) <= HOUR + 1
+    assert [budget.take(Purpose.PERSON, INFO) for _ in range(5)] == [0.0] * 5
+    assert HOUR - 60 < budget.take(Purpose.PERSON, INFO) <= HOUR + 1
 
 
 def test_a_refused_call_takes_nothing(make: Make) -> None:
     budget = make(Limits(per_hour=3, per_second=100))
     for _ in range(10):
-        budget.take(Purpose.PERSON)
-    assert budget.spent()[Purpose.PERSON] == 3
+        budget.take(Purpose.PERSON, INFO)
+    assert budget.spent()[Purpose.PERSON] == {INFO: 3}
+
+
+def test_it_tells_what_was_spent_on_what(make: Make) -> None:
+    budget = make(Limits(per_hour=100, per_second=100))
+    for purpose, method in [(Purpose.PERSON, INFO), (Purpose.REFRESH, LIST), (Purpose.REFRESH, LIST)]:
+        budget.take(purpose, method)
+    assert make(Limits(100, 100)).spent() == {
+        Purpose.PERSON: {INFO: 1},
+        Purpose.REFRESH: {LIST: 2},
+        Purpose.ANONYMOUS: {},
+    }
+
+
+def test_what_is_left_is_what_the_hour_and_the_share_have_room_for(make: Make) -> None:
+    budget = make(Limits(per_hour=10, per_second=100))
+    assert [budget.left(purpose) for purpose in Purpose] == [10, 8, 1]
+    for _ in range(5):
+        budget.take(Purpose.PERSON, INFO)
+    assert [budget.left(purpose) for purpose in Purpose] == [5, 5, 1]
+    budget.take(Purpose.ANONYMOUS, INFO)
+    for _ in range(9):
+        budget.take(Purpose.REFRESH, INFO)
+    assert [budget.left(purpose) for purpose in Purpose] == [0, 0, 0]
 
 
 def test_a_burst_is_spread_over_the_seconds(make: Make) -> None:
     budget = make(Limits(per_hour=1_000, per_second=4))
     taken: list[float] = []
     while len(taken) < 10:
-        wait = budget.take(Purpose.PERSON)
+        wait = budget.take(Purpose.PERSON, INFO)
         if wait:
             assert wait <= 1.0
             time.sleep(wait)
@@ -91,23 +98,23 @@ def test_a_burst_is_spread_over_the_seconds(make: Make) -> None:
 
 def test_work_that_nobody_waits_for_leaves_a_fifth_to_people(make: Make) -> None:
     budget = make(Limits(per_hour=50, per_second=1_000))
-    assert sum(budget.take(Purpose.REFRESH) == 0.0 for _ in range(60)) == 40
-    assert sum(budget.take(Purpose.PERSON) == 0.0 for _ in range(60)) == 10
+    assert sum(budget.take(Purpose.REFRESH, LIST) == 0.0 for _ in range(60)) == 40
+    assert sum(budget.take(Purpose.PERSON, LIST) == 0.0 for _ in range(60)) == 10
 
 
 def test_what_anonymous_visitors_ask_for_has_a_tenth(make: Make) -> None:
     budget = make(Limits(per_hour=50, per_second=1_000))
-    assert sum(budget.take(Purpose.ANONYMOUS) == 0.0 for _ in range(20)) == 5
-    assert budget.spent() == {Purpose.PERSON: 0, Purpose.REFRESH: 0, Purpose.ANONYMOUS: 5}
+    assert sum(budget.take(Purpose.ANONYMOUS, LIST) == 0.0 for _ in range(20)) == 5
+    assert budget.spent() == {Purpose.PERSON: {}, Purpose.REFRESH: {}, Purpose.ANONYMOUS: {LIST: 5}}
 
 
 def test_all_who_open_it_share_it(make: Make) -> None:
     limits = Limits(per_hour=40, per_second=10_000)
     budgets = [make(limits) for _ in range(4)]
     with ThreadPoolExecutor(8) as pool:
-        taken = sum(pool.map(lambda n: budgets[n % 4].take(Purpose.PERSON) == 0.0, range(120)))
+        taken = sum(pool.map(lambda n: budgets[n % 4].take(Purpose.PERSON, INFO) == 0.0, range(120)))
     assert taken == 40
-    assert make(limits).spent()[Purpose.PERSON] == 40
+    assert make(limits).spent()[Purpose.PERSON] == {INFO: 40}
 
 
 def test_processes_together_never_take_more_than_the_limit(address: str) -> None:
@@ -115,7 +122,7 @@ def test_processes_together_never_take_more_than_the_limit(address: str) -> None
         "import sys\n"
         "from pipelines.budget import Limits, Purpose, _open\n"
         "budget = _open(sys.argv[1], Limits(100, 100_000))\n"
-        "print(sum(budget.take(Purpose.PERSON) == 0.0 for _ in range(60)))\n"
+        "print(sum(budget.take(Purpose.PERSON, 'flickr.people.getInfo') == 0.0 for _ in range(60)))\n"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", program, address], stdout=subprocess.PIPE, text=True) for _ in range(3)
@@ -123,16 +130,62 @@ def test_processes_together_never_take_more_than_the_limit(address: str) -> None
     assert sum(int(child.communicate(timeout=60)[0]) for child in children) == 100
 
 
-@given(
-    steps=st.lists(
-        st.tuples(st.floats(0, 900), st.sampled_from(list(Purpose))),
-        min_size=1,
-        max_size=120,
-    )
-)
+def test_a_pause_holds_for_all_and_takes_nothing(make: Make) -> None:
+    limits = Limits(per_hour=10, per_second=100)
+    make(limits).pause(30)
+    other = make(limits)
+    assert 29 < other.take(Purpose.PERSON, INFO) <= 30
+    pause = other.paused()
+    assert pause is not None
+    assert pause.reason is Reason.THROTTLED
+    assert 29 < pause.seconds <= 30
+    assert other.left(Purpose.PERSON) == 10
+
+
+def test_a_pause_never_shortens_a_longer_one(make: Make) -> None:
+    budget = make(Limits(per_hour=10, per_second=100))
+    budget.pause(60)
+    budget.pause(5)
+    budget.pause(0)
+    assert 59 < budget.take(Purpose.PERSON, INFO) <= 60
+    budget.pause(90)
+    assert 89 < budget.take(Purpose.PERSON, INFO) <= 90
+
+
+def test_a_pause_ends_by_itself(make: Make) -> None:
+    budget = make(Limits(per_hour=10, per_second=100))
+    budget.pause(0.2)
+    time.sleep(budget.take(Purpose.PERSON, INFO))
+    assert budget.take(Purpose.PERSON, INFO) == 0.0
+    assert budget.paused() is None
+
+
+def test_a_pause_beyond_reason_is_cut_to_an_hour(make: Make) -> None:
+    budget = make(Limits(per_hour=10, per_second=100))
+    budget.pause(float("inf"))
+    assert LONGEST_PAUSE - 1 < budget.take(Purpose.PERSON, INFO) <= LONGEST_PAUSE
+
+
+Steps = list[tuple[float, Purpose]]
+STEPS = st.lists(st.tuples(st.floats(0, 900), st.sampled_from(list(Purpose))), min_size=1, max_size=120)
+
+
+def most_in_a_window(taken: list[float], seconds: float) -> int:
+    return max((sum(at - seconds < moment <= at for moment in taken) for at in taken), default=0)
+
+
+def assert_within(limits: Limits, taken: list[tuple[float, Purpose]]) -> None:
+    assert most_in_a_window([at for at, _ in taken], HOUR) <= limits.per_hour
+    assert most_in_a_window([at for at, _ in taken], 1.0) <= limits.per_second
+    for purpose in Purpose:
+        share = max(1, int(limits.per_hour * SHARES[purpose]))
+        assert most_in_a_window([at for at, spent_on in taken if spent_on == purpose], HOUR) <= share
+
+
+@given(steps=STEPS)
 @hypothesis_settings(max_examples=30, deadline=None)
 def test_no_sliding_hour_or_second_ever_holds_more_than_the_limits(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, Purpose]]
+    tmp_path_factory: pytest.TempPathFactory, steps: Steps
 ) -> None:
     now = [1_000_000.0]
     limits = Limits(per_hour=12, per_second=3)
@@ -140,125 +193,107 @@ def test_no_sliding_hour_or_second_ever_holds_more_than_the_limits(
     taken: list[tuple[float, Purpose]] = []
     for pause, purpose in steps:
         now[0] += pause if pause > 300 else pause / 1_000
-        wait = budget.take(purpose)
+        wait = budget.take(purpose, INFO)
+        if wait:
+            now[0] += wait
+            wait = budget.take(purpose, INFO)
         if wait == 0.0:
             taken.append((now[0], purpose))
-        else:
-            now[0] += wait
-            if budget.take(purpose) == 0.0:
-                taken.append((now[0], purpose))
-    for at, _ in taken:
-        hour = [purpose for moment, purpose in taken if at - HOUR < moment <= at]
-        assert len(hour) <= limits.per_hour
-        for purpose in Purpose:
-            assert hour.count(purpose) <= max(1, int(limits.per_hour * SHARES[purpose]))
-        assert sum(at - 1.0 < moment <= at for moment, _ in taken) <= limits.per_second
+    assert_within(limits, taken)
+
+
+@given(steps=STEPS)
+@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_sliding_hour_holds_more_in_redis_either(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, steps: Steps
+) -> None:
+    now = [1_000_000.0]
+    clock = SimpleNamespace(time=lambda: now[0])
+    monkeypatch.setattr("limits.storage.redis.time", clock)
+    monkeypatch.setattr("pipelines.budget_redis.time", clock)
+    redis.Redis.from_url(redis_url).flushdb()
+    limits = Limits(per_hour=12, per_second=1_000)  # Redis forgets a second by its own clock
+    budget = RedisBudget(redis_url, limits)
+    taken: list[tuple[float, Purpose]] = []
+    for pause, purpose in steps:
+        now[0] += pause
+        if budget.take(purpose, INFO) == 0.0:
+            taken.append((now[0], purpose))
+    assert_within(limits, taken)
+
+
+@given(steps=STEPS, set_back=st.lists(st.tuples(st.integers(0, 119), st.floats(0, 10_000)), max_size=5))
+@hypothesis_settings(max_examples=30, deadline=None)
+def test_a_clock_that_is_set_back_neither_blocks_nor_lets_more_through(
+    tmp_path_factory: pytest.TempPathFactory, steps: Steps, set_back: list[tuple[int, float]]
+) -> None:
+    real, offset = [1_000_000.0], [0.0]
+    limits = Limits(per_hour=12, per_second=3)
+    path = tmp_path_factory.mktemp("budget") / "budget.db"
+    budget = SqliteBudget(path, limits, clock=lambda: real[0] + offset[0])
+    taken: list[tuple[float, Purpose]] = []
+    for number, (pause, purpose) in enumerate(steps):
+        real[0] += pause if pause > 300 else pause / 1_000
+        offset[0] -= sum(seconds for place, seconds in set_back if place == number)
+        wait = budget.take(purpose, INFO)
+        assert wait <= HOUR
+        if wait == 0.0:
+            taken.append((real[0], purpose))
+    assert_within(limits, taken)
+
+
+def test_a_pause_outlives_a_clock_that_is_set_back_by_no_more_than_its_length(tmp_path: Path) -> None:
+    now = [50_000.0]
+    budget = SqliteBudget(tmp_path / "budget.db", Limits(10, 10), clock=lambda: now[0])
+    budget.pause(60)
+    now[0] -= 40_000
+    assert budget.take(Purpose.PERSON, INFO) == 60
+    now[0] += 60
+    assert budget.take(Purpose.PERSON, INFO) == 0.0
 
 
 def test_waiting_as_long_as_it_says_is_enough(tmp_path: Path) -> None:
     now = [5_000.0]
     budget = SqliteBudget(tmp_path / "budget.db", Limits(2, 10), clock=lambda: now[0])
     for _ in range(2):
-        assert budget.take(Purpose.PERSON) == 0.0
+        assert budget.take(Purpose.PERSON, INFO) == 0.0
         now[0] += 60
-    now[0] += budget.take(Purpose.PERSON)
-    assert budget.take(Purpose.PERSON) == 0.0
+    now[0] += budget.take(Purpose.PERSON, INFO)
+    assert budget.take(Purpose.PERSON, INFO) == 0.0
+
+
+def test_a_file_from_before_methods_were_counted_keeps_its_hour(tmp_path: Path) -> None:
+    path = tmp_path / "budget.db"
+    old = sqlite3.connect(path)
+    old.executescript(
+        "CREATE TABLE calls (at REAL NOT NULL, purpose TEXT NOT NULL);"
+        "CREATE TABLE spent (purpose TEXT PRIMARY KEY, calls INTEGER NOT NULL) WITHOUT ROWID;"
+    )
+    old.execute("INSERT INTO calls VALUES (?, 'refresh')", (time.time(),))
+    old.execute("INSERT INTO spent VALUES ('refresh', 1)")
+    old.commit()
+    old.close()
+    for _ in range(2):
+        budget = SqliteBudget(path, Limits(2, 10))
+        assert budget.spent()[Purpose.REFRESH] == {"unknown": 1}
+    assert [budget.take(Purpose.PERSON, INFO) == 0.0 for _ in range(2)] == [True, False]
 
 
 def test_a_budget_that_can_not_be_reached_is_a_failing_dependency(free_port: Callable[[], int]) -> None:
     budget = RedisBudget(f"redis://:secret@127.0.0.1:{free_port()}/0", Limits(10, 10))
-    with pytest.raises(DependencyError) as failed:
-        budget.take(Purpose.PERSON)
-    assert "secret" not in failed.value.message
+    for ask in (
+        lambda: budget.take(Purpose.PERSON, INFO),
+        lambda: budget.left(Purpose.PERSON),
+        lambda: budget.failed(0.0),
+        lambda: budget.pause(1),
+        budget.spent,
+        budget.paused,
+    ):
+        with pytest.raises(DependencyError) as failed:
+            ask()
+        assert "secret" not in failed.value.message
 
 
 def test_an_address_of_another_kind_is_refused(settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match="PHOTO_RECOMMENDER_BUDGET_URL"):
         open_budget(settings.model_copy(update={"budget_url": "memcached://localhost"}))
-
-
-class TestTheClient:
-    def test_every_try_is_paid_for(
-        self, sandbox: Any, sandbox_settings: Settings, avid: str, quick_retries: None
-    ) -> None:
-        sandbox.faults({"kind": "bad_gateway", "times": 2})
-        before = sandbox.get("/sandbox/calls")["total"]
-        open_flickr(sandbox_settings, purpose=Purpose.REFRESH).person(avid)
-        assert sandbox.get("/sandbox/calls")["total"] - before == 3
-        assert open_budget(sandbox_settings).spent()[Purpose.REFRESH] == 3
-
-    def test_without_a_call_left_it_asks_nothing_of_flickr_and_says_when_there_is_one(
-        self, sandbox: Any, sandbox_settings: Settings, avid: str
-    ) -> None:
-        client = open_flickr(sandbox_settings.model_copy(update={"flickr_calls_per_hour": 2}))
-        client.person(avid)
-        client.person(avid)
-        before = sandbox.get("/sandbox/calls")["total"]
-        with pytest.raises(BudgetSpentError) as spent:
-            client.person(avid)
-        assert sandbox.get("/sandbox/calls")["total"] == before
-        assert HOUR - 60 < spent.value.retry_after <= HOUR
-
-    def test_it_waits_for_a_burst_to_pass(self, sandbox: Any, sandbox_settings: Settings, avid: str) -> None:
-        client = open_flickr(sandbox_settings.model_copy(update={"flickr_calls_per_second": 3}))
-        began = time.monotonic()
-        for _ in range(5):
-            client.person(avid)
-        assert time.monotonic() - began > 0.9
-
-    def test_flickrs_own_limit_is_never_met(
-        self, start_sandbox: Any, sandbox_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(flickr_module, "PATIENCE", 0.0)
-        with start_sandbox(tmp_path / "strict", "--calls-per-hour", "30") as strict:
-            changes = {"flickr_rest_url": strict.rest_url, "flickr_calls_per_hour": 30}
-            client = open_flickr(sandbox_settings.model_copy(update=changes))
-            person = strict.get("/sandbox/people")[0]["user_id"]
-            with pytest.raises(BudgetSpentError):
-                for _ in range(40):
-                    client.person(person)
-            calls = strict.get("/sandbox/calls")
-        assert calls["methods"]["flickr.people.getInfo"] == {"ok": 30}
-
-
-def test_a_pull_that_the_budget_stops_waits_without_losing_an_attempt(
-    lake: Lake, engine: sa.Engine, sandbox: Any, sandbox_settings: Settings, avid: str
-) -> None:
-    poor = sandbox_settings.model_copy(update={"flickr_calls_per_hour": 4})
-    worker = Worker(lake, engine, lambda purpose: open_flickr(poor, purpose=purpose), OnlineFeatures(poor), poor)
-    queue.put(engine, avid, reason=Purpose.PERSON)
-    thread = threading.Thread(target=worker.run, args=(1,))
-    thread.start()
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            with engine.connect() as connection:
-                row = connection.execute(sa.select(pull_requests)).mappings().one()
-            if row["state"] == "waiting" and row["leased_until"] is not None:
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    finally:
-        worker.stop()
-        thread.join(20)
-    assert row["attempts"] == 0
-    assert sum(open_budget(poor).spent().values()) == 4
-
-
-def test_the_command_shows_what_was_spent_on_what(
-    sandbox_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, value in sandbox_settings.model_copy(update={"flickr_calls_per_hour": 3_600}).environment().items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
-    open_budget(get_settings()).take(Purpose.REFRESH)
-    budget(as_json=True)
-    shown = json.loads(capsys.readouterr().out)
-    budget(as_json=False)
-    table = capsys.readouterr().out
-    get_settings.cache_clear()
-    assert shown["spent"] == 1
-    assert shown["purposes"]["refresh"] == {"spent": 1, "limit": 2_880, "left": 2_879}
-    assert shown["purposes"]["anonymous"] == {"spent": 0, "limit": 360, "left": 360}
-    assert "1 of 3,600 allowed" in table
-    assert "2,879" in table

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 import sqlalchemy as sa
 
-from pipelines.cursors import Cursor, read_cursors, write_cursors
+from pipelines.cursors import Cursor, begin_cursors, read_cursors, write_cursors
 
 MOMENT = datetime(2026, 11, 24, 12, 30, 15, 250_000, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 def test_cursors_are_read_as_they_were_written(engine: sa.Engine) -> None:
-    cursors = [Cursor("a", MOMENT, MOMENT, MOMENT), Cursor("b", favorites_pulled_at=MOMENT), Cursor("c")]
+    whole = Cursor(
+        "a",
+        newest_faved_at=MOMENT,
+        favorites_pulled_at=MOMENT + HOUR,
+        contacts_pulled_at=MOMENT + 2 * HOUR,
+        favorites=1_234,
+        oldest_faved_at=MOMENT - HOUR,
+        sweep_until=MOMENT - 2 * HOUR,
+        sweep_moved_at=MOMENT - 3 * HOUR,
+        swept_at=MOMENT - 4 * HOUR,
+        rate_favorites=12.5,
+        rate_days=0.1 + 0.2,
+    )
+    cursors = [whole, Cursor("b", favorites_pulled_at=MOMENT), Cursor("c")]
     write_cursors(engine, cursors)
     assert read_cursors(engine, ["a", "b", "c"]) == {cursor.user_id: cursor for cursor in cursors}
 
@@ -29,6 +46,49 @@ def test_writing_again_moves_a_cursor_and_leaves_the_others(engine: sa.Engine) -
     moved = Cursor("a", MOMENT + timedelta(hours=1), MOMENT)
     write_cursors(engine, [moved])
     assert read_cursors(engine, ["a", "b"]) == {"a": moved, "b": Cursor("b", MOMENT)}
+
+
+@pytest.mark.parametrize("favorites_first", [True, False])
+def test_favorites_and_contacts_are_noted_apart(engine: sa.Engine, favorites_first: bool) -> None:
+    """Both were fetched behind the same cursor; each knows the other's part only as it was then."""
+    before = Cursor("a", MOMENT, MOMENT, MOMENT, favorites=3)
+    write_cursors(engine, [before])
+    favorites = replace(before, newest_faved_at=MOMENT + HOUR, favorites_pulled_at=MOMENT + HOUR, favorites=4)
+    contacts = replace(before, contacts_pulled_at=MOMENT + 2 * HOUR)
+    for of_favorites in (favorites_first, not favorites_first):
+        cursor = favorites if of_favorites else contacts
+        write_cursors(engine, [cursor], favorites=of_favorites, contacts=not of_favorites)
+    assert read_cursors(engine, ["a"])["a"] == replace(favorites, contacts_pulled_at=MOMENT + 2 * HOUR)
+
+
+def test_of_somebody_new_either_part_can_be_noted_first(engine: sa.Engine) -> None:
+    write_cursors(engine, [Cursor("a", contacts_pulled_at=MOMENT)], favorites=False)
+    write_cursors(engine, [Cursor("b", favorites_pulled_at=MOMENT)], contacts=False)
+    assert read_cursors(engine, ["a", "b"]) == {
+        "a": Cursor("a", contacts_pulled_at=MOMENT),
+        "b": Cursor("b", favorites_pulled_at=MOMENT),
+    }
+
+
+def test_a_cursor_is_begun_once_and_the_first_to_begin_it_is_told(engine: sa.Engine) -> None:
+    write_cursors(engine, [Cursor("a", MOMENT)])
+    assert begin_cursors(engine, ["a", "b", "c"]) == {"b", "c"}
+    assert begin_cursors(engine, ["a", "b", "c"]) == set()
+    assert begin_cursors(engine, []) == set()
+    assert read_cursors(engine, ["a", "b", "c"]) == {"a": Cursor("a", MOMENT), "b": Cursor("b"), "c": Cursor("c")}
+
+
+def test_of_many_who_begin_a_cursor_at_once_one_is_told(engine: sa.Engine) -> None:
+    users = [f"user {number}" for number in range(40)]
+    together = threading.Barrier(4)
+
+    def begin(_: int) -> set[str]:
+        together.wait(20)
+        return begin_cursors(engine, users)
+
+    with ThreadPoolExecutor(4) as pool:
+        told = [user for begun in pool.map(begin, range(4)) for user in begun]
+    assert sorted(told) == sorted(users)
 
 
 def test_a_cursor_is_the_same_moment_in_any_time_zone(engine: sa.Engine) -> None:

@@ -7,20 +7,15 @@ from datetime import UTC, datetime
 import pytest
 
 from features.errors import FlickrError
-from pipelines.flickr_answers import (
+from pipelines.flickr_answers import Person, Places, read_person, read_photo, read_photo_info
+from pipelines.flickr_errors import (
     FlickrRefusedError,
     FlickrUnavailableError,
     KeyInvalidError,
-    Person,
     PhotoNotFoundError,
-    Places,
     TokenInvalidError,
     UserNotFoundError,
     error_of,
-    read_favorites,
-    read_person,
-    read_photo,
-    read_photo_info,
 )
 
 FLICKR = Places("https://www.flickr.com")
@@ -107,15 +102,6 @@ def test_a_name_is_text_or_a_record_with_the_text(username):
 
 def test_a_person_without_a_name_is_called_by_the_id():
     assert read_person({"nsid": "7@N01", "username": {"_content": ""}}, FLICKR).name == "7@N01"
-
-
-@pytest.mark.parametrize("missing", ["id", "owner", "date_faved"])
-def test_a_favorite_that_lacks_what_it_is_made_of_cannot_be_read(missing):
-    entry = {**BARE, "date_faved": "86400"}
-    assert read_favorites([entry], 1, FLICKR).faved_at == [86_400]
-    del entry[missing]
-    with pytest.raises(KeyError, match=missing):
-        read_favorites([entry], 1, FLICKR)
 
 
 @pytest.mark.parametrize(

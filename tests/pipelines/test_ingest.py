@@ -1,24 +1,33 @@
-"""From listings to rows: the lake gets what it does not hold yet, and nothing twice."""
+"""From listings to rows: what the lake does not hold yet, nothing twice, and what is no favorite any more."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from features.errors import DependencyError
-from features.lake import Lake
-from features.schema import CONTACTS, INTERACTIONS, PHOTOS, USERS, LakeTable, conform
+from features.schema import CONTACTS, INTERACTIONS, PHOTOS, QUARANTINE, TIMESTAMP, USERS, conform
 from features.state import current_contacts, interaction_state
-from pipelines.flickr_answers import Person, Photo
-from pipelines.ingest import Added, Listing, commit, merge_people, new_contacts, new_interactions, new_photos, new_users
+from pipelines.flickr_answers import Person, Photo, Rejected
+from pipelines.ingest import (
+    Added,
+    held_from,
+    merge_people,
+    new_contacts,
+    new_interactions,
+    new_photos,
+    new_users,
+    quarantined,
+)
+from pipelines.listing import Listing
+from pipelines.sweep import Window
 
 MORNING = datetime(2026, 11, 24, 8, tzinfo=UTC)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -72,6 +81,12 @@ def photo(photo_id: str, **changes: object) -> Photo:
         uploaded_at=MORNING,
     )
     return dataclasses.replace(made, **changes)
+
+
+def favorites(rows: pa.Table) -> set[tuple[str, str]]:
+    """(user, photo) of the favorites that rows of `interactions` add up to."""
+    state = interaction_state(rows).favorites
+    return set(zip(state.column("user_id").to_pylist(), state.column("photo_id").to_pylist(), strict=True))
 
 
 def appended(rows: pa.Table) -> list[tuple[object, ...]]:
@@ -154,16 +169,194 @@ LISTED = st.dictionaries(PAIRS, MOMENTS, max_size=6)
 def test_after_any_history_the_favorites_are_those_of_before_and_those_listed(
     held: pa.Table, listed: dict[tuple[str, str], datetime]
 ) -> None:
-    def favorites(rows: pa.Table) -> set[tuple[str, str]]:
-        state = interaction_state(rows).favorites
-        return set(zip(state.column("user_id").to_pylist(), state.column("photo_id").to_pylist(), strict=True))
-
     listings = [listing(user, **{p: at for (u, p), at in listed.items() if u == user}) for user in "uv"]
     rows = new_interactions(listings, held, NOW)
     after = pa.concat_tables([held, conform(INTERACTIONS, rows)])
     assert favorites(after) == favorites(held) | set(listed)
     assert new_interactions(listings, after, NOW + timedelta(minutes=1)).num_rows == 0
     assert interaction_state(after).dismissed_photos == interaction_state(held).dismissed_photos
+
+
+# Favorites that are no more: what a window of the sweep covers and does not list.
+
+
+def windowed(after: datetime | None, until: datetime, user: str = "u", **faved: datetime) -> Listing:
+    """A listing at noon that holds everything faved after `after`, up to `until`."""
+    return dataclasses.replace(listing(user, **faved), window=Window(after, until))
+
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_favorite_in_the_window_that_is_not_listed_was_taken_back_when_that_was_observed() -> None:
+    held = held_rows(("u", "p", "favorite", MORNING), ("u", "q", "favorite", MORNING))
+    rows = new_interactions([windowed(MORNING - HOUR, MORNING + HOUR, q=MORNING)], held, NOW)
+    assert appended(rows) == [("u", "p", "unfavorite", NOON, None)]
+    row = conform(INTERACTIONS, rows).to_pylist()[0]
+    assert (row["owner_id"], row["source"], row["created_timestamp"], row["action_id"]) == ("o", "flickr", NOW, None)
+
+
+@pytest.mark.parametrize(
+    ("at", "taken_back"),
+    [
+        (MORNING - HOUR, False),
+        (MORNING - HOUR + timedelta(microseconds=1), True),
+        (MORNING + HOUR, True),
+        (MORNING + HOUR + timedelta(microseconds=1), False),
+    ],
+)
+def test_a_window_begins_after_its_first_moment_and_ends_with_its_last(at: datetime, taken_back: bool) -> None:
+    held = held_rows(("u", "p", "favorite", at))
+    rows = new_interactions([windowed(MORNING - HOUR, MORNING + HOUR)], held, NOW)
+    assert bool(rows.num_rows) is taken_back
+
+
+def test_a_window_without_a_beginning_reaches_back_to_the_first_favorite() -> None:
+    held = held_rows(("u", "p", "favorite", datetime(2004, 2, 10, tzinfo=UTC)))
+    assert appended(new_interactions([windowed(None, MORNING)], held, NOW)) == [("u", "p", "unfavorite", NOON, None)]
+
+
+def test_flickrs_date_decides_whether_a_favorite_is_in_the_window() -> None:
+    seen_again = held_rows(("u", "p", "favorite", MORNING + 2 * HOUR)).to_pylist()
+    held = pa.Table.from_pylist([{**seen_again[0], "faved_at": MORNING}], schema=INTERACTIONS.schema)
+    assert new_interactions([windowed(MORNING - HOUR, MORNING + HOUR)], held, NOW).num_rows == 1
+    assert new_interactions([windowed(MORNING + HOUR, NOON)], held, NOW).num_rows == 0
+
+
+def test_what_the_site_made_after_the_look_is_not_taken_back() -> None:
+    held = held_rows(("u", "p", "favorite", NOON), ("u", "q", "favorite", NOON + timedelta(seconds=1)))
+    assert new_interactions([windowed(None, NOON + HOUR)], held, NOW).num_rows == 0
+
+
+def test_a_window_judges_nobody_else() -> None:
+    held = held_rows(("v", "p", "favorite", MORNING), ("w", "p", "favorite", MORNING))
+    assert new_interactions([windowed(None, NOON), listing("v")], held, NOW).num_rows == 0
+
+
+def test_what_is_taken_back_or_dismissed_already_is_no_row() -> None:
+    held = held_rows(
+        ("u", "p", "favorite", MORNING), ("u", "p", "unfavorite", MORNING + HOUR), ("u", "q", "dismiss_photo", MORNING)
+    )  # fmt: skip
+    assert new_interactions([windowed(None, NOON)], held, NOW).num_rows == 0
+
+
+def test_a_favorite_taken_back_by_mistake_is_one_again_when_it_is_listed() -> None:
+    held = held_rows(("u", "p", "favorite", MORNING))
+    mistaken = new_interactions([windowed(None, NOON)], held, NOW)
+    held = pa.concat_tables([held, conform(INTERACTIONS, mistaken)])
+    assert favorites(held) == set()
+    later = dataclasses.replace(windowed(None, NOON + HOUR, p=MORNING), observed_at=NOON + HOUR)
+    healed = new_interactions([later], held, NOW + HOUR)
+    assert appended(healed) == [("u", "p", "favorite", NOON + HOUR, MORNING)]
+    assert favorites(pa.concat_tables([held, conform(INTERACTIONS, healed)])) == {("u", "p")}
+
+
+def at_hour(hours: float) -> datetime:
+    return NOON + timedelta(hours=hours)
+
+
+WINDOWS = st.tuples(st.integers(-12, 0) | st.none(), st.integers(0, 12), st.sampled_from([0.0, 0.5]))
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(held=HISTORIES, listed=LISTED, span=WINDOWS)
+def test_after_any_history_the_favorites_are_those_listed_and_those_held_outside_the_window(
+    held: pa.Table, listed: dict[tuple[str, str], datetime], span: tuple[int | None, int, float]
+) -> None:
+    begin, hours, shift = span
+    after = None if begin is None else at_hour(begin + shift)
+    until = min(at_hour((begin if begin is not None else -12) + hours + shift), NOON)
+    looked = windowed(after, until, "u", **{p: at for (u, p), at in listed.items() if u == "u"})
+    other = listing("v", **{p: at for (u, p), at in listed.items() if u == "v"})
+    rows = new_interactions([looked, other], held, NOW)
+
+    state = interaction_state(held).favorites.to_pylist()
+    outside = {
+        (row["user_id"], row["photo_id"])
+        for row in state
+        if row["user_id"] == "v" or row["faved_at"] > until or (after is not None and row["faved_at"] <= after)
+    }
+    appended_to = pa.concat_tables([held, conform(INTERACTIONS, rows)])
+    assert favorites(appended_to) == set(listed) | outside
+    assert interaction_state(appended_to).dismissed_photos == interaction_state(held).dismissed_photos
+    assert new_interactions([looked, other], appended_to, NOW + HOUR).num_rows == 0
+
+
+# Which held rows matter.
+
+
+def test_all_rows_matter_to_a_window_without_a_beginning() -> None:
+    assert held_from([listing(p=MORNING), windowed(None, NOON)]) is None
+
+
+def test_no_row_matters_where_nothing_is_listed() -> None:
+    far = held_from([listing(), listing("v")])
+    assert far is not None
+    assert far > NOON + timedelta(days=365)
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(held=HISTORIES, listed=LISTED, begin=st.integers(-12, 0) | st.none(), days=st.integers(1, 12))
+def test_the_rows_that_are_left_out_change_nothing(
+    held: pa.Table, listed: dict[tuple[str, str], datetime], begin: int | None, days: int
+) -> None:
+    """The model's hours are days here, so that rows lie on both sides of the moment."""
+
+    def spread(moment: datetime) -> datetime:
+        return NOON - 24 * (NOON - moment)
+
+    held = held_rows(
+        *((row["user_id"], row["photo_id"], row["kind"], spread(row["event_timestamp"])) for row in held.to_pylist())
+    )
+    listings = [
+        windowed(
+            spread(at_hour(begin)) if begin is not None else spread(MORNING),
+            min(spread(at_hour((begin if begin is not None else -4) + days)), NOON),
+            "u",
+            **{p: spread(at) for (u, p), at in listed.items() if u == "u"},
+        ),
+        listing("v", **{p: spread(at) for (u, p), at in listed.items() if u == "v"}),
+    ]
+    start = held_from(listings)
+    assert start is not None
+    some = held.filter(pc.greater_equal(held.column("event_timestamp"), pa.scalar(start, TIMESTAMP)))
+
+    def after(rows: pa.Table) -> set[tuple[str, str]]:
+        return favorites(pa.concat_tables([held, conform(INTERACTIONS, new_interactions(listings, rows, NOW))]))
+
+    assert after(some) == after(held)
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(
+    ages=st.dictionaries(PAIRS, st.integers(1, 60), max_size=6),
+    known=st.sets(PAIRS),
+    taken_back=st.dictionaries(PAIRS, st.integers(0, 59)),
+    since=st.integers(1, 60),
+)
+def test_where_no_date_has_changed_not_even_a_row_is_another(
+    ages: dict[tuple[str, str], int],
+    known: set[tuple[str, str]],
+    taken_back: dict[tuple[str, str], int],
+    since: int,
+) -> None:
+    """Whatever is listed was favored when Flickr says: what is held of it is from then or later."""
+
+    def ago(days: int) -> datetime:
+        return NOON - timedelta(days=days)
+
+    events = [(*pair, "favorite", ago(age)) for pair, age in ages.items() if pair in known]
+    events += [
+        (*pair, "unfavorite", ago(min(age, ages[pair]))) for pair, age in taken_back.items() if pair in ages and age
+    ]
+    held = held_rows(*events)
+    listings = [
+        listing(user, **{p: ago(age) for (u, p), age in ages.items() if u == user and age <= since}) for user in "uv"
+    ]
+    start = held_from(listings)
+    assert start is not None
+    some = held.filter(pc.greater_equal(held.column("event_timestamp"), pa.scalar(start, TIMESTAMP)))
+    assert appended(new_interactions(listings, some, NOW)) == appended(new_interactions(listings, held, NOW))
 
 
 # Photos and people.
@@ -286,82 +479,40 @@ def test_who_is_followed_again_is_a_row_again() -> None:
     assert new_contacts([listing(contacts=["a"])], held, NOW).column("kind").to_pylist() == ["follow"]
 
 
-# All of it, in a real lake.
-
-PULLED = [listing("u", contacts=["a"], p=MORNING, q=MORNING), listing("v", contacts=[], p=NOON - timedelta(hours=1))]
-DETAILS = [photo("p"), photo("q")]
+# What can't be used.
 
 
-def contents(lake: Lake) -> dict[str, list[dict[str, object]]]:
-    """All rows, without the time of their ingestion."""
-
-    def rows(table: LakeTable) -> list[dict[str, object]]:
-        names = [name for name in table.schema.names if name not in ("created_timestamp", "ingest_date")]
-        return sorted(lake.scan(table, columns=names).to_pylist(), key=str)
-
-    return {table.name: rows(table) for table in (INTERACTIONS, PHOTOS, USERS, CONTACTS)}
-
-
-def test_a_commit_adds_to_every_table_and_says_how_much(lake: Lake) -> None:
-    assert commit(lake, PULLED, DETAILS) == Added(interactions=3, photos=2, users=2, contacts=1)
-    assert {name: len(rows) for name, rows in contents(lake).items()} == {
-        "interactions": 3,
-        "photos": 2,
-        "users": 2,
-        "contacts": 1,
-    }
+def test_entries_that_can_not_be_used_are_kept_with_whose_list_they_are_of_and_the_reason() -> None:
+    looked = [
+        dataclasses.replace(listing("u", p=MORNING), rejected=[Rejected("owner is missing", '{"id": "1"}')]),
+        listing("v"),
+        dataclasses.replace(listing("w"), rejected=[Rejected("id is missing", "{}"), Rejected("no date", "[]")]),
+    ]
+    rows = conform(QUARANTINE, quarantined(looked, NOW)).to_pylist()
+    assert [(row["source"], row["subject_id"], row["reason"], row["payload"]) for row in rows] == [
+        ("flickr", "u", "owner is missing", '{"id": "1"}'),
+        ("flickr", "w", "id is missing", "{}"),
+        ("flickr", "w", "no date", "[]"),
+    ]
+    assert {(row["created_timestamp"], row["ingest_date"]) for row in rows} == {(NOW, NOW.date())}
 
 
-def test_committing_again_adds_nothing(lake: Lake) -> None:
-    commit(lake, PULLED, DETAILS)
-    before = contents(lake)
-    assert commit(lake, PULLED, DETAILS) == Added()
-    assert commit(Lake(lake.uri), PULLED[::-1], DETAILS[:1]) == Added()
-    assert contents(lake) == before
+def test_where_nothing_was_rejected_there_is_nothing_to_keep() -> None:
+    assert quarantined([listing(p=MORNING)], NOW).num_rows == 0
 
 
-def test_an_empty_commit_makes_no_table(lake: Lake) -> None:
-    assert commit(lake, [], []) == Added()
-    assert lake.versions() == {}
+def test_what_two_commits_added_adds_up() -> None:
+    assert Added(interactions=2, photos=1) + Added(interactions=3, unfavorites=1) == Added(
+        interactions=5, photos=1, unfavorites=1
+    )
 
 
-def test_the_person_pulled_is_known_by_name(lake: Lake) -> None:
-    commit(lake, [dataclasses.replace(listing(p=MORNING), person=Person("u", "Ute", "ute"))], [])
-    (row,) = lake.scan(USERS, where=pc.field("user_id") == "u").to_pylist()
-    assert (row["name"], row["path_alias"]) == ("Ute", "ute")
-
-
-@pytest.mark.parametrize("dies_at", [USERS, PHOTOS, CONTACTS, INTERACTIONS], ids=lambda table: table.name)
-def test_a_commit_that_dies_leaves_nothing_dangling_and_is_completed_by_the_next(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, dies_at: LakeTable
-) -> None:
-    append: Callable[[LakeTable, pa.Table], bool] = lake.append
-
-    def dying(table: LakeTable, rows: pa.Table) -> bool:
-        if table is dies_at:
-            raise DependencyError("died")
-        return append(table, rows)
-
-    whole = Lake(f"{lake.uri}-whole")
-    commit(whole, PULLED, DETAILS)
-    monkeypatch.setattr(lake, "append", dying)
-    with pytest.raises(DependencyError):
-        commit(lake, PULLED, DETAILS)
-    monkeypatch.undo()
-    assert contents(lake)["interactions"] == []
-    commit(lake, PULLED, DETAILS)
-    assert contents(lake) == contents(whole)
-
-
-@hypothesis_settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(listed=LISTED, times=st.integers(1, 3))
-def test_however_often_a_listing_is_committed_each_favorite_is_one_row(
-    tmp_path_factory: pytest.TempPathFactory, listed: dict[tuple[str, str], datetime], times: int
-) -> None:
-    lake = Lake(str(tmp_path_factory.mktemp("lake")))
-    listings = [listing(user, **{p: at for (u, p), at in listed.items() if u == user}) for user in "uv"]
-    added = [commit(lake, listings, [photo(p) for p in {p for _, p in listed}]) for _ in range(times)]
-    rows = lake.scan(INTERACTIONS)
-    pairs = list(zip(rows.column("user_id").to_pylist(), rows.column("photo_id").to_pylist(), strict=True))
-    assert sorted(pairs) == sorted(listed)
-    assert [a.interactions for a in added] == [len(listed), *[0] * (times - 1)]
+def test_a_listing_is_kept_without_erased_people_and_photos_taken_down() -> None:
+    whole = Listing(
+        "u", NOON, ["p", "q", "r"], ["o", "x", "o"], [3, 2, 1], contacts=[Person("x", "X"), Person("y", "Y")]
+    )
+    kept = whole.without({"x"}, {"r"})
+    assert (kept.photo_ids, kept.owner_ids, kept.faved_at) == (["p"], ["o"], [3])
+    assert kept.contacts == [Person("y", "Y")]
+    assert dataclasses.replace(whole, contacts=None).without({"x"}, set()).contacts is None
+    assert whole.without(set(), set()) is whole

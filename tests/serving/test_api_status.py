@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from features.builds import Build, Builds, new_version
 from features.settings import Settings
-from pipelines import queue
+from pipelines.requests import Kind, Priority, PullRequest
 from serving.champion import ChampionWatch
 from serving.runtime import Runtime
 from tests.serving.conftest import PHOTOS, Browser, Registry, Sandbox, World, client_of
@@ -27,7 +26,7 @@ def test_a_service_with_nothing_yet_says_so(runtime: Runtime, settings: Settings
         "model": None,
         "model_error": None,
         "features": {"version": None, "built_at": None},
-        "queue": {},
+        "queue": {"waiting": 0, "leased": 0, "dead": 0},
     }
 
 
@@ -67,14 +66,14 @@ def test_the_build_of_the_features_is_told(browser: Browser, settings: Settings)
     assert datetime.fromisoformat(features["built_at"]) == built_at
 
 
-def test_what_waits_to_be_pulled_is_counted_by_state(browser: Browser, engine: sa.Engine) -> None:
-    for number in range(3):
-        queue.put(engine, f"{number}@N01")
-    leased = queue.lease(engine, 60)
-    assert leased is not None
-    queue.done(engine, leased)
-    queue.lease(engine, 60)
-    assert browser.get("/api/status").json()["queue"] == {"waiting": 1, "leased": 1, "done": 1}
+def test_what_waits_to_be_pulled_is_counted_by_state(browser: Browser, runtime: Runtime) -> None:
+    names = [f"{number}@N01" for number in range(5)]
+    asked = [PullRequest(user_id=name, kind=Kind.FAVORITES, reason="due", priority=Priority.REFRESH) for name in names]
+    runtime.queue.put(asked)
+    done, dead, _ = runtime.queue.receive(3, 0.0)
+    runtime.queue.done([done])
+    runtime.queue.bury(dead, "Flickr refuses it")
+    assert browser.get("/api/status").json()["queue"] == {"waiting": 2, "leased": 1, "dead": 1}
 
 
 def test_people_of_the_sandbox_are_offered_the_visitors_first(visitor: Browser, sandbox: Sandbox) -> None:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from features.database import accounts, actions, oauth_requests, pull_requests, sessions
+from features.database import accounts, actions, oauth_requests, pull_asked, pull_progress, pull_requests, sessions
 from features.settings import Settings
 from serving.door import MAX_BODY, Door
 from serving.runtime import Runtime
@@ -36,7 +36,7 @@ def signed_in(browser: Browser, engine: sa.Engine) -> Browser:
 
 def nothing_was_done(engine: sa.Engine) -> bool:
     with engine.connect() as connection:
-        for table in (actions, pull_requests, oauth_requests):
+        for table in (actions, pull_asked, pull_progress, pull_requests, oauth_requests):
             if connection.scalar(sa.select(sa.func.count()).select_from(table)):
                 return False
         return connection.scalar(sa.select(sa.func.count()).where(sessions.c.revoked_at.is_not(None))) == 0

@@ -309,6 +309,22 @@ def test_requests_are_counted_by_what_was_asked_for(service: Service) -> None:
     assert any('endpoint="/recommend"' in line and 'http_response_code="200"' in line for line in counted)
 
 
+def test_beside_what_it_counts_stands_the_state_that_all_processes_share(service: Service) -> None:
+    metrics = service.get("/metrics").text
+    assert metrics.count('photo_recommender_workers{kind="worker"} 0.0') == 1
+    assert "photo_recommender_queue_dead 0.0" in metrics
+    assert 'photo_recommender_budget_left{purpose="person"}' in metrics
+    assert 'photo_recommender_scrape_errors{part="queue"} 0.0' in metrics
+
+
+def test_every_face_answers_the_id_that_the_request_came_with(service: Service) -> None:
+    for path in ("/livez", "/metrics", "/api/status", "/wall/12@N01"):
+        assert httpx.get(f"{service.url}{path}", headers={"X-Request-ID": "edge-1"}).headers["X-Request-ID"] == "edge-1"
+    refused, answered = service.post("/recommend", {"user_id": "x"}), service.post("/recommend", {"user_id": USER})
+    assert len(refused.headers["X-Request-ID"]) == len(answered.headers["X-Request-ID"]) == 32
+    assert refused.headers["X-Request-ID"] != answered.headers["X-Request-ID"]
+
+
 def test_the_log_does_not_tell_who_looked_at_whose_wall(service: Service) -> None:
     service.get("/api/users/13579@N01/recommendations")
     service.post("/recommend", {"user_id": "13579@N01"})

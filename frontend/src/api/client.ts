@@ -86,6 +86,11 @@ export function setPersonDismissed(userId: string, dismissed: boolean): Promise<
   return call(dismissed ? "PUT" : "DELETE", `/me/dismissals/people/${part(userId)}`);
 }
 
+/** Says that the photo's picture did not load; the service asks Flickr whether it is still there. */
+export function reportBroken(photoId: string): Promise<void> {
+  return call("POST", `/photos/${part(photoId)}/broken`);
+}
+
 /** The person's words for whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -21,7 +21,7 @@ export interface SandboxPerson extends Person {
   visitor: boolean;
 }
 
-export type Stage = "unknown" | "queued" | "favorites" | "contacts" | "neighbors" | "done" | "failed";
+export type Stage = "unknown" | "queued" | "favorites" | "neighbors" | "done" | "failed";
 
 export interface Progress {
   user_id: string;

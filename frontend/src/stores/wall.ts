@@ -27,6 +27,8 @@ export const useWall = defineStore("wall", () => {
   const rankedPhotos = ref<Photo[]>([]);
   const rankedPeople = ref<RecommendedPerson[]>([]);
   const reasonPhotos = ref<Record<string, ReasonPhoto>>({});
+  /** Photos whose picture did not load though others did: left out from then on, and reported. */
+  const brokenPhotos = ref(new Set<string>());
   const cursor = ref<string | null>(null);
   const loading = ref(false);
   const loadingMore = ref(false);
@@ -43,7 +45,10 @@ export const useWall = defineStore("wall", () => {
   const own = computed(() => session.user !== null && session.user.user_id === userId.value);
   const photos = computed(() =>
     rankedPhotos.value.filter(
-      (photo) => !actions.dismissedPhotos.has(photo.photo_id) && !actions.dismissedPeople.has(photo.owner_id),
+      (photo) =>
+        !actions.dismissedPhotos.has(photo.photo_id) &&
+        !actions.dismissedPeople.has(photo.owner_id) &&
+        !brokenPhotos.value.has(photo.photo_id),
     ),
   );
   const people = computed(() => rankedPeople.value.filter((someone) => !actions.dismissedPeople.has(someone.user_id)));
@@ -58,6 +63,9 @@ export const useWall = defineStore("wall", () => {
     () => improvements.value > improvementsRanked.value || (own.value && actions.accepted > actionsRanked.value),
   );
 
+  /** Photos whose picture did not load before any did: as likely the connection as the photo. */
+  const suspects = new Set<string>();
+  let anyPicture = false;
   let visit = 0;
   let lastRanking = 0;
   let shownRanking = 0;
@@ -182,6 +190,27 @@ export const useWall = defineStore("wall", () => {
     else improvements.value++;
   }
 
+  /** A picture did load, so what did not is to blame itself. */
+  function pictureLoaded(): void {
+    if (anyPicture) return;
+    anyPicture = true;
+    for (const photoId of suspects) leaveOut(photoId);
+    suspects.clear();
+  }
+
+  function pictureBroken(photo: Photo): void {
+    if (!navigator.onLine) return;
+    if (anyPicture) leaveOut(photo.photo_id);
+    else suspects.add(photo.photo_id);
+  }
+
+  function leaveOut(photoId: string): void {
+    if (brokenPhotos.value.has(photoId)) return;
+    brokenPhotos.value.add(photoId);
+    // Whoever looks at the wall can do nothing about a report that fails; the service verifies photos by itself, too.
+    api.reportBroken(photoId).catch(() => undefined);
+  }
+
   return {
     userId,
     person,
@@ -205,6 +234,8 @@ export const useWall = defineStore("wall", () => {
     rank,
     loadMore,
     pull,
+    pictureLoaded,
+    pictureBroken,
   };
 });
 

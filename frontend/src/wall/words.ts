@@ -47,8 +47,6 @@ export function stageWords(stage: Stage, whose: Whose): string {
       return "Waiting for a turn";
     case "favorites":
       return `Reading ${possessive(whose)} favorites`;
-    case "contacts":
-      return `Reading ${possessive(whose)} contacts`;
     case "neighbors":
       return `Reading the favorites of ${photographers(whose)}`;
     case "done":

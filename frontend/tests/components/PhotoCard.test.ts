@@ -52,6 +52,7 @@ describe("a photo", () => {
     const page = await card();
     await page.get("img").trigger("error");
     expect(page.get(byTestId("photo-link")).text()).toContain("This picture can’t be shown right now.");
+    expect(page.emitted("broken")).toHaveLength(1);
   });
 });
 

@@ -74,3 +74,13 @@ it("puts the keyboard onto the last photo when the one behind it was dismissed",
   await flushPromises();
   expect(document.activeElement?.closest("[data-photo-id]")?.getAttribute("data-photo-id")).toBe("6");
 });
+
+it("closes up where a picture does not load though others do", async () => {
+  service.on("POST /photos/2/broken", () => new Response(null, { status: 204 }));
+  const page = await openWall({ photos: photos(...IDS) });
+  await page.get("[data-photo-id='1'] img").trigger("load");
+  await page.get("[data-photo-id='2'] img").trigger("error");
+  await flushPromises();
+  expect(cards(page)).toEqual(["1", "3", "4", "5", "6", "7"]);
+  expect(service.callsOf("POST /photos/2/broken")).toHaveLength(1);
+});

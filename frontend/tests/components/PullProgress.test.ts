@@ -33,7 +33,7 @@ it("fills with the photographers that are read", async () => {
 
 it.each([
   ["before the photographers are known", { stage: "favorites", made: 0, finished: 0 }],
-  ["while other things are read", { stage: "contacts", made: 20, finished: 5 }],
+  ["while the favorites are read again", { stage: "favorites", made: 20, finished: 5 }],
   ["with no photographers to read", { stage: "neighbors", made: 0, finished: 0 }],
 ] as const)("shows no share %s", async (_when, changes) => {
   const page = await bar({ ...changes, favorites: 0 });
@@ -55,6 +55,6 @@ it("tells a screen reader each new stage, and not each step", async () => {
   notices.announce("something else");
   await page.setProps({ progress: progress({ stage: "favorites", favorites: 80 }) });
   expect(notices.announcement).toBe("something else");
-  await page.setProps({ progress: progress({ stage: "contacts" }) });
-  expect(notices.announcement).toBe("Reading Anna’s contacts");
+  await page.setProps({ progress: progress({ stage: "neighbors" }) });
+  expect(notices.announcement).toBe("Reading the favorites of photographers Anna likes");
 });

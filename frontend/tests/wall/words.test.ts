@@ -70,7 +70,6 @@ it.each<[Stage, string]>([
   ["unknown", "Waiting for a turn"],
   ["queued", "Waiting for a turn"],
   ["favorites", "Reading Anna’s favorites"],
-  ["contacts", "Reading Anna’s contacts"],
   ["neighbors", "Reading the favorites of photographers Anna likes"],
   ["done", "Everything is read"],
   ["failed", "Reading stopped"],

@@ -63,6 +63,14 @@ def test_without_a_budget_every_call_is_admitted(sandbox):
     assert all(calls.admit() is None for _ in range(10_000))
 
 
+def test_the_busiest_second_is_remembered(clock):
+    calls = Accounting(None)
+    for seconds in (0.0, 0.4, 0.5, 0.2, 5.0, 0.1):
+        clock.seconds += seconds
+        calls.admit()
+    assert calls.as_json()["most_admitted_in_a_second"] == 3
+
+
 def test_a_refused_call_takes_nothing_and_names_the_wait(clock):
     calls = Accounting(2)
     assert calls.admit() is None

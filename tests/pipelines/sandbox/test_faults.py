@@ -145,6 +145,15 @@ def test_a_wrong_total_claims_a_third_more_than_there_is(sandbox, avid):
     assert sum(len(page) for page in pages_of(sandbox, avid)) == there
 
 
+def test_a_bad_entry_lacks_its_owner_and_the_others_are_whole(sandbox, avid):
+    sandbox.faults({"kind": "bad_entry"})
+    for number in (1, 2):
+        first, *others = page_of(sandbox, avid, number)["photo"]
+        assert "owner" not in first
+        assert {"id", "date_faved"} <= first.keys()
+        assert all("owner" in photo for photo in others)
+
+
 @pytest.mark.parametrize("kind", ONLY_FAVORITES)
 def test_what_is_wrong_with_lists_of_favorites_leaves_other_calls_alone(sandbox, world, kind):
     plain = sandbox.call("flickr.contacts.getPublicList", user_id=world.user_ids[0], per_page=3).json()
