@@ -16,16 +16,14 @@ import typer
 
 from features import commands as features_commands
 from features.errors import PhotoRecommenderError, StorageFullError, is_storage_full
-from pipelines import (
-    commands_budget,
-    commands_import,
-    commands_privacy,
-    commands_pull,
-    commands_queue,
-    commands_schedule,
-    commands_train,
-    demo,
-)
+from pipelines import demo
+from pipelines.commands import budget as commands_budget
+from pipelines.commands import import_file as commands_import
+from pipelines.commands import privacy as commands_privacy
+from pipelines.commands import pull as commands_pull
+from pipelines.commands import queue as commands_queue
+from pipelines.commands import schedule as commands_schedule
+from pipelines.commands import train as commands_train
 from pipelines.sandbox import commands as sandbox_commands
 from serving import commands as serving_commands
 from serving import commands_doctor

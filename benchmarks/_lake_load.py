@@ -10,10 +10,10 @@ import orjson
 import pyarrow as pa
 
 from features.schema import INTERACTIONS, PHOTOS, TIMESTAMP, USERS, LakeTable
-from pipelines.cursors import Cursor
-from pipelines.fetch import Fetched
-from pipelines.flickr_answers import PICTURE_SIZES, Person, Photo
-from pipelines.listing import Listing
+from pipelines.flickr.answers import PICTURE_SIZES, Person, Photo
+from pipelines.pull.cursors import Cursor
+from pipelines.pull.fetch import Fetched
+from pipelines.pull.listing import Listing
 
 USERS_A_BATCH, FAVORITES_A_USER = 100, 500
 POOL, OWNERS = 60_000, 6_000

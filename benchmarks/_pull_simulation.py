@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import planner, sweep
-from pipelines.cursors import Cursor
-from pipelines.fetch import OVERLAP
+from pipelines.plan import planner
+from pipelines.pull import sweep
+from pipelines.pull.cursors import Cursor
+from pipelines.pull.fetch import OVERLAP
 from pipelines.sandbox.world import NEVER, World
 
 DAY, HOUR = 86_400.0, 3_600.0
@@ -104,7 +105,7 @@ def people_of(world: World, most_neighbors: int) -> People:
 
 
 class Puller:
-    """Refreshes users as `pipelines/fetch.py` does, and counts the calls; it has pulled everybody before it begins."""
+    """Refreshes users as `pipelines/pull/fetch.py` does, and counts the calls; all were pulled before it begins."""
 
     def __init__(self, people: People, pulled_at: Array, swept_at: Array, sweep_days: float) -> None:
         self._people = people

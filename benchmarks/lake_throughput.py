@@ -1,8 +1,8 @@
 """How fast pulled rows get into the lake, beside what bare `write_deltalake` does with the very same rows.
 
 1, 2 and 4 processes commit their batches (100 users with 500 favorites each, and the details of the photos seen first)
-through `pipelines.commit`: compared with what the lake and SQL hold, appended exactly once, cursors moved. Bare: as
-many processes make Arrow tables of the same listings and `write_deltalake` them, the same rows of users, photos and
+through `pipelines.pull.commit`: compared with what the lake and SQL hold, appended exactly once, cursors moved. Bare:
+as many processes make Arrow tables of the same listings and `write_deltalake` them, the same rows of users, photos and
 interactions in the same batches, through one open table each, guarding against nothing. The value is the worst ratio
 of times on a folder (medians of the rounds). Among the details: an S3 emulator, and bare writes of tables that were
 made outside the clock (`finished`).
@@ -42,7 +42,7 @@ def ours(uri: str, home: str, load: list[Batch]) -> Callable[[], None]:
     from features.database import open_database
     from features.lake import Lake
     from features.settings import Settings
-    from pipelines.commit import commit
+    from pipelines.pull.commit import commit
 
     settings = Settings(home=Path(home), lake_uri=uri, _env_file=None)  # type: ignore[call-arg]
     lake, engine = Lake(uri), open_database(settings.database_url)

@@ -21,7 +21,7 @@ from _reporting import finish
 from matplotlib.figure import Figure
 
 from features.settings import Settings
-from pipelines import planner
+from pipelines.plan import planner
 from pipelines.sandbox.world import WorldConfig, generate_world
 
 BAR = 50.0

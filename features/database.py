@@ -83,7 +83,7 @@ oauth_requests = sa.Table(
 )
 
 pull_requests = sa.Table(
-    "pull_requests",  # the embedded queue (pipelines/queue_sql.py)
+    "pull_requests",  # the embedded queue (pipelines/queue/sql_queue.py)
     metadata,
     sa.Column("message_id", _Serial, primary_key=True, autoincrement=True),
     sa.Column("priority", sa.Integer, nullable=False),

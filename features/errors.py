@@ -10,7 +10,7 @@ PhotoRecommenderError
 ├── NotAllowedError           the caller may not do this
 ├── DependencyError           another system does not answer as it should
 │   ├── StorageFullError      the disk or bucket takes no more
-│   └── FlickrError           Flickr refused or failed (pipelines/flickr.py refines it)
+│   └── FlickrError           Flickr refused or failed (pipelines/flickr/client.py refines it)
 ├── SchemaError               rows do not fit their table's schema
 └── CorruptModelError         a model bundle can't be loaded
 """

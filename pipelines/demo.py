@@ -177,11 +177,11 @@ def _people(asked: Demo) -> list[dict[str, Any]]:
 def _pull(settings: Settings, user_ids: list[str], report: Any) -> None:
     from features.database import open_database
     from features.lake import open_lake
-    from pipelines.flickr import Purpose, open_flickr
-    from pipelines.pull import pull_favorites
-    from pipelines.queue import open_queue
+    from pipelines.flickr.client import Purpose, open_flickr
+    from pipelines.pull.many import pull_favorites
+    from pipelines.pull.workplace import Workplace
+    from pipelines.queue.messages import open_queue
     from pipelines.relay import drain
-    from pipelines.workplace import Workplace
 
     engine = open_database(settings.database_url)
     place = Workplace(open_lake(settings), engine, open_queue(settings, engine), settings)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
-from pipelines.progress import Stage
+from pipelines.pull.progress import Stage
 
 Strategy = Literal["personalized", "neighbors", "popular"]
 

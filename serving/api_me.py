@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from features.actions import Action, record_action
 from features.errors import NotFoundError
 from features.schema import Kind
-from pipelines.flickr import Flickr, TokenInvalidError
+from pipelines.flickr.client import Flickr, TokenInvalidError
 from serving import cards
 from serving.answers import ActionAnswer, ErrorAnswer, Me, PhotoId, UserId
 from serving.dependencies import Reader, RuntimeNow, Writer

@@ -1,7 +1,7 @@
 """`/api/photos`: a page says that it could not load a photo. It hides it by itself; for everybody else, Flickr decides.
 
 Sessions cost nothing, so no number of reports proves anything: a report only makes Flickr be asked, at once when that
-is possible and else with the next verification (pipelines/verify.py), and at most once a day for each photo.
+is possible and else with the next verification (pipelines/privacy/verify.py), and at most once a day for each photo.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from limits.strategies import MovingWindowRateLimiter
 
 from features.database import photo_checks
 from features.errors import NotFoundError, PhotoRecommenderError
-from pipelines.flickr import Purpose, open_flickr
-from pipelines.tombstones import gone_photos
+from pipelines.flickr.client import Purpose, open_flickr
+from pipelines.privacy.tombstones import gone_photos
+from pipelines.privacy.verify import CHECKED_FOR, is_there
 from pipelines.upsert import upsert
-from pipelines.verify import CHECKED_FOR, is_there
 from serving.answers import ErrorAnswer, PhotoId
 from serving.dependencies import OwnPageSession, RuntimeNow
 from serving.runtime import Runtime

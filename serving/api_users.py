@@ -13,10 +13,10 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from features.logs import correlation_id
-from pipelines.ask import ask_for_person
-from pipelines.flickr import UserNotFoundError
-from pipelines.progress import FINAL, read_progress
-from pipelines.requests import Priority
+from pipelines.flickr.client import UserNotFoundError
+from pipelines.pull.ask import ask_for_person
+from pipelines.pull.progress import FINAL, read_progress
+from pipelines.queue.requests import Priority
 from serving.answers import ErrorAnswer, FoundPerson, ProgressAnswer, UserId
 from serving.dependencies import OwnPageSession, RuntimeNow
 from serving.runtime import Runtime

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from features.online import OnlineFeatures, PhotoCard, UserCard
-from pipelines.suppression import Suppression
-from pipelines.tombstones import gone_among
+from pipelines.privacy.suppression import Suppression
+from pipelines.privacy.tombstones import gone_among
 from serving.answers import Person, Photo, Thumbnail
 from serving.exclusions import is_showable
 

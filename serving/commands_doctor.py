@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipelines.doctor import Finding
+    from pipelines.operation.doctor import Finding
 
 MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
 COLORS = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "failed": typer.colors.RED, "skipped": None}
@@ -37,7 +37,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     _import_first()
 
     from features.logs import configure_logging
-    from pipelines.doctor import exit_status
+    from pipelines.operation.doctor import exit_status
     from serving.doctor import examine_everything
 
     configure_logging(settings, level=logging.CRITICAL)

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from features.errors import ConfigurationError
 from features.settings import PREFIX, Settings
-from pipelines.doctor import Check, Finding, State, examine, failed, ok, skipped, warning
-from pipelines.doctor_pulling import database_check, pulling_checks
-from pipelines.doctor_stores import model_check, store_checks
+from pipelines.operation.doctor import Check, Finding, State, examine, failed, ok, skipped, warning
+from pipelines.operation.doctor_pulling import database_check, pulling_checks
+from pipelines.operation.doctor_stores import model_check, store_checks
 from serving.site import FOLDER, PAGE
 from serving.tokens import KEY_FILE, Vault
 

@@ -18,7 +18,7 @@ from features.actions import actions_after
 from features.batch import PopularPhotos
 from features.online import NeighborCandidates, OnlineFeatures, PhotoCard
 from features.user_state import UserState, apply_actions
-from pipelines.suppression import Suppression
+from pipelines.privacy.suppression import Suppression
 from serving import cards
 from serving.answers import (
     PersonToFollow,

@@ -12,10 +12,10 @@ from features.database import open_database
 from features.errors import DependencyError
 from features.online import OnlineFeatures
 from features.settings import Settings
-from pipelines.budget import Purpose, open_budget
-from pipelines.flickr import Flickr, FlickrToken, open_flickr
-from pipelines.queue import Queue, open_queue
-from pipelines.suppression import Suppression
+from pipelines.budget.windows import Purpose, open_budget
+from pipelines.flickr.client import Flickr, FlickrToken, open_flickr
+from pipelines.privacy.suppression import Suppression
+from pipelines.queue.messages import Queue, open_queue
 from serving.champion import ChampionWatch
 from serving.ranking import Recommender
 from serving.tokens import Vault, open_vault

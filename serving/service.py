@@ -22,7 +22,7 @@ from pydantic import Field
 
 from features.logs import configure_logging
 from features.settings import get_settings
-from pipelines.metrics import shared_state
+from pipelines.operation.metrics import shared_state
 from serving.answers import MAX_LIMIT, PhotoId, Recommendation, SimilarPhotos, UserId
 from serving.api import answer_of, create_app, log_failure
 from serving.correlation import Correlation

@@ -19,8 +19,8 @@ from authlib.integrations.requests_client import OAuth1Session
 from features.database import accounts, oauth_requests
 from features.errors import FlickrError, InvalidInputError, NotAllowedError
 from features.settings import Settings
-from pipelines.flickr import FlickrToken, KeyInvalidError, open_flickr
-from pipelines.suppression import Suppression
+from pipelines.flickr.client import FlickrToken, KeyInvalidError, open_flickr
+from pipelines.privacy.suppression import Suppression
 from serving.session import Session, digest, end_session, open_session
 from serving.tokens import Vault
 

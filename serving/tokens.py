@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from features.errors import ConfigurationError
 from features.key_files import key_below
 from features.settings import Settings
-from pipelines.flickr import FlickrToken
+from pipelines.flickr.client import FlickrToken
 
 KEY_FILE = "token.key"
 

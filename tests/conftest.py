@@ -100,7 +100,7 @@ def s3(aws: str) -> str:
 @pytest.fixture
 def sqs(aws: str) -> str:
     """Empty queues in the emulator, as `sqs://name`."""
-    from pipelines.sqs import Sqs
+    from pipelines.queue.sqs_calls import Sqs
 
     name = f"pulls-{uuid.uuid4().hex[:8]}"
     Sqs(name).create(lease_seconds=1)

@@ -19,9 +19,9 @@ import serving
 import training
 from features.errors import PhotoRecommenderError
 from features.settings import Settings
-from pipelines import flickr_answers
-from pipelines.metrics import SharedState
-from pipelines.queue_sql import SqlQueue
+from pipelines.flickr import answers as flickr_answers
+from pipelines.operation.metrics import SharedState
+from pipelines.queue.sql_queue import SqlQueue
 from serving import errors, signin
 from serving.api import create_app
 

@@ -22,7 +22,7 @@ from features.errors import is_storage_full
 from features.lake import Lake, open_lake
 from features.schema import INTERACTIONS, Kind
 from features.settings import Settings
-from pipelines.ingest import Listing, commit
+from pipelines.pull.ingest import Listing, commit
 
 pytestmark = pytest.mark.timeout(300)
 

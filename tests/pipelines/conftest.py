@@ -21,12 +21,12 @@ from pydantic import SecretStr
 from features.lake import Lake
 from features.online import OnlineFeatures
 from features.settings import Settings
-from pipelines import flickr_calls
-from pipelines.flickr import Flickr, FlickrToken, open_flickr
-from pipelines.queue import open_queue
+from pipelines.flickr import calls as flickr_calls
+from pipelines.flickr.client import Flickr, FlickrToken, open_flickr
+from pipelines.pull.workplace import Workplace
+from pipelines.queue.messages import open_queue
 from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
 from pipelines.sandbox.world import World, WorldConfig, generate_world
-from pipelines.workplace import Workplace
 
 SMALL = WorldConfig(users=60, photos=900, favorites=4_000, seed=3)
 OPTIONS = ("--users", "60", "--photos", "900", "--favorites", "4000", "--seed", "3")

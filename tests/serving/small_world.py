@@ -18,7 +18,7 @@ from features.online import NeighborCandidates, OnlineFeatures, PhotoCard, UserC
 from features.schema import Kind
 from features.settings import Settings
 from features.user_state import UserState
-from pipelines.queue import open_queue
+from pipelines.queue.messages import open_queue
 from serving.champion import Champion, ChampionWatch, load_champion
 from serving.ranking import Recommender
 from serving.runtime import Runtime

@@ -17,8 +17,8 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from features.database import photo_checks
-from pipelines.suppression import Suppression
-from pipelines.tombstones import Reason, bury_photos, bury_users, gone_photos
+from pipelines.privacy.suppression import Suppression
+from pipelines.privacy.tombstones import Reason, bury_photos, bury_users, gone_photos
 from serving import api_photos
 from serving.ranking import Recommender
 from serving.runtime import Runtime

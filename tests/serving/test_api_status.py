@@ -12,7 +12,7 @@ import pytest
 
 from features.builds import Build, Builds, new_version
 from features.settings import Settings
-from pipelines.requests import Kind, Priority, PullRequest
+from pipelines.queue.requests import Kind, Priority, PullRequest
 from serving.champion import ChampionWatch
 from serving.runtime import Runtime
 from tests.serving.conftest import PHOTOS, Browser, Registry, Sandbox, World, client_of

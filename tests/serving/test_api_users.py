@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from features.database import accounts, pull_asked, pull_progress
 from features.settings import Settings
-from pipelines.ask import ask, ask_for_person
-from pipelines.parts import finish_parts, replace_parts
-from pipelines.progress import begin_progress, update_progress
-from pipelines.requests import Kind, Priority, PullRequest
+from pipelines.pull.ask import ask, ask_for_person
+from pipelines.pull.parts import finish_parts, replace_parts
+from pipelines.pull.progress import begin_progress, update_progress
+from pipelines.queue.requests import Kind, Priority, PullRequest
 from serving import api_users
 from serving.answers import ProgressAnswer
 from serving.runtime import Runtime

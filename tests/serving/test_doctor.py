@@ -22,17 +22,17 @@ from features.database import open_database
 from features.feast_registry import apply_repository
 from features.online import OnlineFeatures
 from features.settings import Settings
-from pipelines import doctor as runner
-from pipelines import doctor_stores
-from pipelines.budget import Purpose, open_budget
-from pipelines.doctor import Finding, State, examine
-from pipelines.doctor_pulling import database_check, pulling_checks
-from pipelines.doctor_stores import store_checks
-from pipelines.flickr_errors import KeyInvalidError
-from pipelines.metrics import shared_state
-from pipelines.presence import present
-from pipelines.queue import open_queue
-from pipelines.requests import Kind, Priority, PullRequest
+from pipelines.budget.windows import Purpose, open_budget
+from pipelines.flickr.errors import KeyInvalidError
+from pipelines.operation import doctor as runner
+from pipelines.operation import doctor_stores
+from pipelines.operation.doctor import Finding, State, examine
+from pipelines.operation.doctor_pulling import database_check, pulling_checks
+from pipelines.operation.doctor_stores import store_checks
+from pipelines.operation.metrics import shared_state
+from pipelines.operation.presence import present
+from pipelines.queue.messages import open_queue
+from pipelines.queue.requests import Kind, Priority, PullRequest
 from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
 from serving.doctor import examine_everything, serving_checks
 from serving.runtime import Runtime

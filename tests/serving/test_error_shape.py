@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from features import errors as features_errors
 from features.database import accounts, metadata
 from features.errors import InvalidInputError, PhotoRecommenderError
-from pipelines import flickr_answers
+from pipelines.flickr import answers as flickr_answers
 from serving import errors as serving_errors
 from serving import signin
 from serving.api import answer_of

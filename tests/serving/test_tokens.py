@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from features.errors import ConfigurationError
 from features.settings import Settings
-from pipelines.flickr import FlickrToken
+from pipelines.flickr.client import FlickrToken
 from serving.tokens import KEY_FILE, Vault, open_vault
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()

@@ -23,8 +23,8 @@ from pull_rig.sandbox import Sandbox
 from pull_rig.stage import Stage
 
 from features.online import OnlineFeatures
-from pipelines.ask import ask_for_person
-from pipelines.progress import read_progress
+from pipelines.pull.ask import ask_for_person
+from pipelines.pull.progress import read_progress
 
 pytestmark = pytest.mark.timeout(600)
 

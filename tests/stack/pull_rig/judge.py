@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from features.lake import Lake
 from features.schema import CONTACTS, INTERACTIONS, PHOTOS, USERS, LakeTable
 from features.state import STATE_COLUMNS, current_contacts, interaction_state
-from pipelines.cursors import read_cursors
-from pipelines.progress import read_progress
+from pipelines.pull.cursors import read_cursors
+from pipelines.pull.progress import read_progress
 from pull_rig.world import Favorite, Truth
 
 

@@ -14,7 +14,7 @@ from features.actions import RELAY_APPLICATION, record_action
 from features.online import OnlineFeatures
 from features.schema import INTERACTIONS
 from features.schema import Kind as ActionKind
-from pipelines.ask import ask_for_person
+from pipelines.pull.ask import ask_for_person
 from pull_rig.dooms import Doom
 from pull_rig.judge import Acts, Verdict, judge, pulled
 from pull_rig.processes import Zygote

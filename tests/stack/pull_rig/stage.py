@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from features.database import open_database, pull_requests
 from features.lake import open_lake
 from features.settings import Settings
-from pipelines.ask import ask
-from pipelines.cursors import read_cursors
-from pipelines.progress import FINAL, read_progress
-from pipelines.queue import open_queue
-from pipelines.requests import Kind, Priority, PullRequest
+from pipelines.pull.ask import ask
+from pipelines.pull.cursors import read_cursors
+from pipelines.pull.progress import FINAL, read_progress
+from pipelines.queue.messages import open_queue
+from pipelines.queue.requests import Kind, Priority, PullRequest
 from pull_rig.dooms import Doom
 from pull_rig.processes import Job, Zygote
 from pull_rig.sandbox import Sandbox

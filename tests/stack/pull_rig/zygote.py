@@ -24,21 +24,14 @@ from features.logs import configure_logging
 from features.online import OnlineFeatures
 from features.repository import definitions  # noqa: F401
 from features.settings import Settings
-from pipelines import (  # noqa: F401
-    budget,
-    budget_redis,
-    budget_sqlite,
-    flickr,
-    flickr_calls,
-    queue_sqs,
-    sweep,
-    worker,
-    writer,
-)
-from pipelines.flickr import open_flickr
-from pipelines.queue import open_queue
-from pipelines.queue_sql import SqlQueue
-from pipelines.workplace import Workplace
+from pipelines.budget import redis_windows, sqlite_windows, windows  # noqa: F401
+from pipelines.flickr import calls, client
+from pipelines.flickr.client import open_flickr
+from pipelines.pull import sweep, worker, writer
+from pipelines.pull.workplace import Workplace
+from pipelines.queue import sqs_queue  # noqa: F401
+from pipelines.queue.messages import open_queue
+from pipelines.queue.sql_queue import SqlQueue
 from pull_rig.dooms import Doom, Fate
 from pull_rig.processes import Job
 
@@ -49,8 +42,8 @@ QUICK = {
     (worker, "DEPENDENCY_SECONDS"): 0.2,
     (worker, "FIRST_DELAY"): 0.1,
     (writer, "FIRST_PAUSE"): 0.05,
-    (flickr_calls, "FIRST_WAIT"): 0.01,
-    (flickr_calls, "LONGEST_WAIT"): 0.05,
+    (calls, "FIRST_WAIT"): 0.01,
+    (calls, "LONGEST_WAIT"): 0.05,
 }
 
 
@@ -101,9 +94,9 @@ def _work(job: Job) -> None:
     configure_logging(settings)
     for (module, name), value in QUICK.items():
         setattr(module, name, value)
-    for module in (budget, budget_sqlite):
+    for module in (windows, sqlite_windows):
         module.HOUR = module.LONGEST_PAUSE = job.hour
-    flickr.FAVORITES_PER_PAGE = sweep.PAGE = job.page
+    client.FAVORITES_PER_PAGE = sweep.PAGE = job.page
     fate = Fate([Doom(**doom) for doom in job.dooms], Path(job.notes))
     fate.watch()
     if job.steals:

@@ -1,0 +1,68 @@
+"""The recurring jobs of the active scheduler: the lake is kept tidy, and photos that were shown are looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+import structlog
+
+from features.compaction import compact, vacuum
+from features.lake import Lake
+from features.schema import TABLES
+from features.settings import Settings
+from pipelines.budget.windows import Purpose
+from pipelines.flickr.client import open_flickr
+from pipelines.plan.recurring import Job
+from pipelines.privacy.verify import verify_photos
+
+LOOKS_AN_HOUR = 200
+"""Photos looked at again at most each hour: a call each."""
+
+logger = structlog.get_logger(__name__)
+
+
+def upkeep(settings: Settings, engine: sa.Engine, lake: Lake) -> Sequence[Job]:
+    """The jobs, with how often they run."""
+    return (
+        Job("tidy_lake", timedelta(hours=1), lambda: tidy_lake(lake, settings.lake_retention_days)),
+        Job("verify_photos", timedelta(hours=1), lambda: _verify(settings, engine, lake)),
+        Job("erase_returned", timedelta(days=1), lambda: _erase_returned(settings, engine, lake)),
+    )
+
+
+def tidy_lake(lake: Lake, retention_days: float) -> None:
+    """Make few files of many in every table, and delete those that nothing needs any more; writers go on meanwhile."""
+    for table in TABLES.values():
+        if lake.version(table) is None:
+            continue
+        done = compact(lake, table, now=datetime.now(UTC))
+        deleted = vacuum(lake, table, retention_days)
+        if done.files_before != done.files_after or deleted:
+            logger.info(
+                "lake_tidied",
+                table=table.name,
+                files_before=done.files_before,
+                files_after=done.files_after,
+                repeats_removed=done.repeats_removed,
+                files_deleted=deleted,
+            )
+
+
+def _erase_returned(settings: Settings, engine: sa.Engine, lake: Lake) -> None:
+    """A commit that was under way when somebody was erased may have brought rows back."""
+    from features.online import OnlineFeatures
+    from pipelines.privacy.erasure import Eraser
+
+    eraser = Eraser(settings, engine, lake, OnlineFeatures(settings))
+    for user_id in eraser.returned():
+        eraser.erase(user_id)
+        logger.warning("erased_again")
+
+
+def _verify(settings: Settings, engine: sa.Engine, lake: Lake) -> None:
+    flickr = open_flickr(settings, purpose=Purpose.REFRESH)
+    done = verify_photos(engine, lake, flickr, LOOKS_AN_HOUR, datetime.now(UTC))
+    if done.checked:
+        logger.info("photos_verified", checked=done.checked, gone=done.gone)
