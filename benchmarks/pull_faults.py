@@ -34,6 +34,8 @@ from features.settings import Settings
 RUNS = int(os.environ.get("RUNS", "100"))
 BAR = 0.0
 FAILURES_TOLD = 3
+TOLD = 9_000
+"""Characters of a failure that are told."""
 
 
 def carry_out_all(folder: Path) -> tuple[list[Report], list[str]]:
@@ -52,8 +54,8 @@ def carry_out_all(folder: Path) -> tuple[list[Report], list[str]]:
             run = Run(plan, folder / f"run-{len(reports):03}", zygote, sandbox, template)
             try:
                 run.carry_out()
-            except AssertionError as error:  # it did not come to an end; the count of rows says nothing then
-                wrong.append(f"{plan}: {str(error)[:600]}")
+            except Exception as error:  # noqa: BLE001  (it came to no end, and must not end the other runs)
+                wrong.append(f"{plan}: {type(error).__name__}: {str(error)[:TOLD]}")
             else:
                 if not run.report.is_right:
                     wrong.append(f"{plan}: {run.report.verdicts}")

@@ -72,7 +72,8 @@ def commit(
     if people or gone:
         photos = [photo for photo in photos if photo.owner.user_id not in people and photo.photo_id not in gone]
     # Looked at before the cursors are begun: who had none then is in none of these views, and need not be looked for.
-    views = {table.name: lake.at(table) for table in (CONTACTS, INTERACTIONS)}
+    wanted = [INTERACTIONS, *([CONTACTS] if any(listing.contacts is not None for listing in listings) else [])]
+    views = {table.name: lake.at(table) for table in wanted}
     unseen = begin_cursors(engine, [listing.user_id for listing in listings])
     metadata = {"correlation_ids": ",".join(sorted({one for one in correlation_ids if one})[:50])}
     with ThreadPoolExecutor(1, thread_name_prefix="commit") as beside:
@@ -110,7 +111,7 @@ def _kept_out(
         (contact.user_id for listing in listings for contact in listing.contacts or ()),
         (photo.owner.user_id for photo in photos),
     )
-    listed = {photo.photo_id for photo in photos}.union(*(listing.photo_ids for listing in listings))
+    listed = chain((photo.photo_id for photo in photos), *(listing.photo_ids for listing in listings))
     suppressed, gone = Suppression(settings, engine).suppressed(people), gone_photos(engine, listed)
     kept_out = taken_down(engine, gone)
     if back := gone - kept_out:
@@ -134,6 +135,9 @@ def _append(
             lake.append(table, rows, metadata=metadata)
 
     now = datetime.now(UTC)
+    # The longest first: it takes as long as everything that this thread has to do until its rows may follow.
+    photo_rows = new_photos(photos, held_rows(lake, PHOTOS, [photo.photo_id for photo in photos]), now)
+    referred_to = [beside.submit(add, PHOTOS, photo_rows)]
     everybody = merge_people(
         [
             *(photo.owner for photo in photos),
@@ -142,10 +146,8 @@ def _append(
         ]
     )
     user_rows = new_users(everybody, held_rows(lake, USERS, list(everybody)), now)
-    referred_to = [beside.submit(add, USERS, user_rows)]
-    photo_rows = new_photos(photos, held_rows(lake, PHOTOS, [photo.photo_id for photo in photos]), now)
     rejected = quarantined(listings, now)
-    referred_to += [beside.submit(add, PHOTOS, photo_rows), beside.submit(add, QUARANTINE, rejected)]
+    referred_to += [beside.submit(add, USERS, user_rows), beside.submit(add, QUARANTINE, rejected)]
 
     def contacts(view: TableView, unseen: Collection[str]) -> pa.Table:
         following = [listing for listing in listings if listing.contacts is not None]
@@ -190,7 +192,7 @@ def _append_once(
 
     They are computed anew, from all that the table holds, whenever somebody else has committed for a shard of theirs.
     """
-    view = views[table.name]
+    view = views.get(table.name, TableView(table, None))
     for _ in range(ATTEMPTS):
         rows = compute(view, unseen)
         if not rows.num_rows:

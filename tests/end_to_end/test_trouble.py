@@ -22,7 +22,10 @@ from features.errors import is_storage_full
 from features.lake import Lake, open_lake
 from features.schema import INTERACTIONS, Kind
 from features.settings import Settings
-from pipelines.pull.ingest import Listing, commit
+from pipelines.pull.commit import commit
+from pipelines.pull.cursors import Cursor
+from pipelines.pull.fetch import Fetched
+from pipelines.pull.listing import Listing
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -98,7 +101,7 @@ def test_a_disk_too_small_for_the_demo_is_told_before_anything_is_written(small_
 def test_a_disk_that_fills_up_loses_nothing_that_was_committed(small_disk: Path) -> None:
     settings = Settings(home=small_disk / "home", _env_file=None)  # type: ignore[call-arg]
     lake = open_lake(settings)
-    commit(lake, [listing("1@N01", 500)], [])
+    fill_lake(lake, settings, [listing("1@N01", 500)])
     before = favorites(lake)
     fill(small_disk)
     ended = run("features", "build", home=settings.home)
@@ -127,7 +130,7 @@ def test_a_full_disk_fails_an_action_and_not_the_database(small_disk: Path) -> N
 def test_a_corrupt_model_is_named_and_the_wall_falls_back(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", als_factors=4, _env_file=None)  # type: ignore[call-arg]
     lake = open_lake(settings)
-    commit(lake, [listing(f"{user}@N01", 12) for user in range(1, 25)], [])
+    fill_lake(lake, settings, [listing(f"{user}@N01", 12) for user in range(1, 25)])
     trained = run("train", home=settings.home)
     assert trained.returncode == 0, trained.stderr
     (photos,) = (settings.home / "mlflow" / "artifacts").rglob("photos.parquet")
@@ -189,6 +192,13 @@ def listing(user_id: str, count: int) -> Listing:
         owner_ids=[f"9{photo % 50:02d}@N01" for photo in photos],
         faved_at=[int(now.timestamp()) - 3_600 * (1 + place) for place in range(count)],
     )
+
+
+def fill_lake(lake: Lake, settings: Settings, listings: list[Listing]) -> None:
+    """As a worker does once these are fetched."""
+    engine = open_database(settings.database_url)
+    commit(lake, engine, settings, [Fetched(listed, Cursor(listed.user_id)) for listed in listings], [])
+    engine.dispose()
 
 
 def favorites(lake: Lake) -> list[str]:

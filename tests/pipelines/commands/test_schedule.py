@@ -67,8 +67,8 @@ def test_once_says_what_is_due_and_why_and_asks_for_nothing(invoke: Callable[...
 
 def test_sigterm_ends_the_process_at_once_and_frees_the_lease(settings: Settings, engine: sa.Engine) -> None:
     program = (
-        "import typer; from pipelines import commands_schedule; app = typer.Typer(); app.callback()(lambda: None); "
-        "commands_schedule.register(app); app(['schedule'])"
+        "import typer; from pipelines.commands import schedule; app = typer.Typer(); app.callback()(lambda: None); "
+        "schedule.register(app); app(['schedule'])"
     )
     environment = {**settings.environment(), "PHOTO_RECOMMENDER_LOG_FORMAT": "json", "PATH": "/usr/bin"}
     process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, text=True)

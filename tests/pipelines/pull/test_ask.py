@@ -68,6 +68,26 @@ def test_what_is_open_for_very_long_may_be_lost_and_is_asked_for_again(engine: s
     assert ask(engine, queue, [request()]) == 1
 
 
+def test_a_worker_that_is_done_before_asking_is_over_leaves_nothing_open(
+    engine: sa.Engine, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noted after that, a request without a message would have been open for an hour."""
+    put = queue.put
+    monkeypatch.setattr(queue, "put", lambda requests: (put(requests), settle(engine, requests)))
+    assert ask(engine, queue, [request()]) == 1
+    assert ask(engine, queue, [request()]) == 1
+
+
+def test_what_could_not_be_put_is_not_open(engine: sa.Engine, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_requests: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(queue, "put", killed)
+        ask(engine, queue, [request()])
+    assert ask(engine, queue, [request()]) == 1
+
+
 class TestOnePerson:
     def test_favorites_and_contacts_are_asked_for_and_the_pull_is_queued(self, engine: sa.Engine, queue: Queue) -> None:
         ask_for_person(engine, queue, USER, reason="visit", correlation_id="c1")

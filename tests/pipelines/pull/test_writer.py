@@ -16,6 +16,7 @@ import structlog
 
 from features.errors import DependencyError, StorageFullError
 from features.schema import INTERACTIONS
+from pipelines.flickr.answers import Photo
 from pipelines.pull import writer as writer_module
 from pipelines.pull.cursors import Cursor
 from pipelines.pull.fetch import Fetched
@@ -301,3 +302,26 @@ def test_a_listing_that_turns_out_bad_after_a_pause_does_not_leave_it_blocked(de
         trouble.error = ValueError("a listing that nobody foresaw")
         eventually(lambda: [user for user, _ in at_work.broken] == ["bad"])
         assert not at_work.writer.blocked.is_set()
+
+
+@pytest.mark.parametrize("favorites", [0, 1], ids=["fresh", "listed"])
+def test_details_are_taken_for_a_batch_with_a_listing_alone(place: Workplace, favorites: int) -> None:
+    """Taken for a batch in which everything is fresh they were lost, as a process reads them once."""
+    taken: list[str] = []
+    ended = threading.Event()
+
+    def take() -> list[Photo]:
+        taken.append("once")
+        return []
+
+    writer = Writer(place, take, lambda _: ended.set(), lambda *_: None)
+    asked = PullRequest(user_id="u", kind=Kind.FAVORITES, reason="test", priority=Priority.PERSON)
+    place.queue.put([asked])
+    (message,) = place.queue.receive(1, 0.0)
+    writer.add(Outcome(Held(message, asked), fetched("u", favorites)))
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    assert ended.wait(20)
+    writer.close()
+    thread.join(20)
+    assert len(taken) == favorites

@@ -123,10 +123,10 @@ class Run:
                     del alive[pid]
                 elif death.seconds is not None and time.monotonic() > began + death.seconds:
                     self.report.struck["SIGTERM from outside" if death.politely else "SIGKILL from outside"] += 1
-                    self._zygote.end(pid, signal.SIGTERM if death.politely else signal.SIGKILL)
+                    self._stage.end(pid, signal.SIGTERM if death.politely else signal.SIGKILL)
                     del alive[pid]
         for pid in alive:
-            self._zygote.end(pid)
+            self._stage.end(pid, signal.SIGKILL)
         self.report.redeliveries += self._stage.let_leases_lapse()
 
     def _finish(self, truth: Truth, fresh: bool) -> None:

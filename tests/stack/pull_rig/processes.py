@@ -75,7 +75,10 @@ class Zygote:
         deadline = time.monotonic() + seconds
         while (status := self.status(pid)) is None:
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                for last in (signal.SIGUSR1, signal.SIGKILL):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, last)
+                    time.sleep(0.1)
                 raise TimeoutError(f"the worker {pid} did not end within {seconds} s of {number.name}")
             time.sleep(0.005)
         return status

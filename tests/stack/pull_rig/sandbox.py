@@ -57,7 +57,9 @@ class Sandbox:
 def run_sandbox(folder: Path, hour: float = 3_600.0, second: float = 1.0) -> Iterator[Sandbox]:
     """Start one. `hour`, `second`: the seconds of the sliding windows that it counts calls in."""
     command = [sys.executable, str(Path(__file__).with_name("serve.py")), str(folder), str(hour), str(second)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log").open("ab") as log:  # clients that are killed make it talk
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     try:
         address = process.stdout.readline().strip()

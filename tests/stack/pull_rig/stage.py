@@ -73,9 +73,16 @@ class Stage:
 
     def stop(self, pid: int) -> None:
         """Ask a worker to stop. Raises AssertionError when it does not end well."""
-        assert self._zygote is not None
-        status = self._zygote.end(pid, signal.SIGTERM)
+        status = self.end(pid, signal.SIGTERM)
         assert os.WIFEXITED(status) and not os.WEXITSTATUS(status), f"a worker ended with {status}: {self.log()}"
+
+    def end(self, pid: int, number: signal.Signals) -> int:
+        """Send a worker that signal; how it ended. Raises AssertionError when it does not end."""
+        assert self._zygote is not None
+        try:
+            return self._zygote.end(pid, number)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}: {self.state()}") from None
 
     def is_drained(self) -> bool:
         depth = self.queue.depth()
@@ -139,4 +146,4 @@ class Stage:
         return f"{self.queue.depth()} {[dict(row) for row in rows][:3]}; {self.log()}"
 
     def log(self) -> str:
-        return (self.home / "log").read_text(errors="replace")[-3_000:]
+        return (self.home / "log").read_text(errors="replace")[-6_000:]

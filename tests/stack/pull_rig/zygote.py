@@ -7,6 +7,7 @@ child has started, `{"pid", "status"}` when it has ended (`os.waitpid`'s). Child
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import os
 import select
@@ -80,6 +81,7 @@ def _fork(job: Job) -> None:
         log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(log, stream)
+        faulthandler.register(signal.SIGUSR1)  # shows where a worker hangs that should have ended
         _work(job)
         status = 0
     except BaseException as error:  # noqa: BLE001  (the end of this process, told to who watches it)
