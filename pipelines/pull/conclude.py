@@ -154,14 +154,19 @@ def renew_wall(place: Workplace, pull: OpenPull) -> None:
     missing = open_kinds(place.engine, pull.user_id)
     if not pull.wants_neighbors and missing:
         return
+    as_of = datetime.now(UTC)
     parts = count_parts(place.engine, [pull.user_id])[pull.user_id]
     complete = not missing and (parts.finished >= parts.made or not pull.wants_neighbors)
     step = min(LARGEST_STEP, max(FIRST_STEP, pull.published))
     if not complete and pull.published >= 0 and parts.finished < pull.published + step:
         return
-    favorites = _publish(place, pull.user_id, parts.coverage)
+    favorites = _publish(place, pull.user_id, parts.coverage, as_of)
     if not complete:
         update_progress(place.engine, pull.user_id, "neighbors", published=parts.finished)
+        # Another worker may have made the whole wall while this one made a part of it, and have been overwritten.
+        newest = count_parts(place.engine, [pull.user_id])[pull.user_id]
+        if newest.finished >= newest.made:
+            renew_wall(place, replace(pull, published=parts.finished))
     elif update_progress(place.engine, pull.user_id, "done", published=parts.finished, favorites=favorites):
         seconds = (datetime.now(UTC) - pull.asked_at).total_seconds()
         ALL_DATA.observe(seconds)
@@ -193,11 +198,11 @@ def _go_on(place: Workplace, pull: OpenPull, outcome: Outcome) -> None:
         ask(place.engine, place.queue, [follow_up])
 
 
-def _publish(place: Workplace, user_id: str, coverage: float) -> int:
+def _publish(place: Workplace, user_id: str, coverage: float, as_of: datetime) -> int:
     """The number of favorites of the person."""
     if place.online is None:
         return len(user_states(place.lake, [user_id])[0].favorite_ids)
-    return Publisher(place.lake, place.online, place.settings).publish(user_id, coverage)
+    return Publisher(place.lake, place.online, place.settings).publish(user_id, coverage, as_of)
 
 
 def _note_gone(place: Workplace, outcomes: Sequence[Outcome]) -> None:

@@ -32,10 +32,11 @@ class Publisher:
         self._photos_written: set[str] = set()
         self._users_written: set[str] = set()
 
-    def publish(self, user_id: str, coverage: float) -> int:
+    def publish(self, user_id: str, coverage: float, as_of: datetime | None = None) -> int:
         """Bring the person's snapshot, candidates (with that coverage) and cards online as the lake has them now.
 
-        Returns the number of the person's favorites.
+        as_of: from before the coverage was counted, so that what was counted later stays. Returns the number of the
+        person's favorites.
         """
         state = user_states(self._lake, [user_id])[0]
         people = {user_id, *state.favorite_owners}
@@ -50,6 +51,7 @@ class Publisher:
             people=self._settings.neighbor_people,
             max_neighbors=self._settings.pull_max_neighbors,
             coverage=coverage,
+            now=as_of,
         )
         self._write_cards(
             {*state.favorite_ids, *state.dismissed_ids, *candidates.photo_ids},

@@ -181,6 +181,29 @@ def test_two_workers_with_the_last_two_parts_end_the_pull_once(
     assert left(place) == 0
 
 
+def test_a_wall_of_a_part_that_was_slow_to_be_made_does_not_stay_over_the_whole_one(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers: while one makes the wall of the first part, the other finishes the second part, and the pull."""
+    favor(place, PERSON, "a@N02", "b@N02")
+    begin(place, "a@N02", "b@N02")
+    first, second = asked(place, "a@N02"), asked(place, "b@N02")
+    publish, online = conclude_module.Publisher.publish, place.online
+    assert online is not None
+
+    def overtaken(self: Any, user_id: str, coverage: float, as_of: datetime | None = None) -> int:
+        monkeypatch.setattr(conclude_module.Publisher, "publish", publish)
+        conclude(place, [Outcome(second)])
+        return publish(self, user_id, coverage, as_of)
+
+    monkeypatch.setattr(conclude_module.Publisher, "publish", overtaken)
+    conclude(place, [Outcome(first)])
+    assert read_progress(place.engine, PERSON).stage == "done"
+    candidates = online.neighbor_candidates(PERSON)
+    assert candidates is not None
+    assert candidates.coverage == 1.0
+
+
 @pytest.mark.parametrize(
     "step", ["revive_users", "finish_parts", "people_of", "open_pulls", "count_parts", "update_progress", "settle"]
 )
