@@ -48,18 +48,18 @@ def conclude(place: Workplace, outcomes: Sequence[Outcome]) -> None:
 
     Raises DependencyError or SQLAlchemyError when something can't be reached; then it may be called again.
     """
-    # First of all: who finds a request open relies on everything below for its sake. Was it open when its message is
-    # gone, as after a kill, nobody would ask again.
+    # First of all: who finds a request open leaves it to us to do everything below. A request that were still open when
+    # its message is gone, as after a kill, nobody would ask for again.
     settle(place.engine, [outcome.held.request for outcome in outcomes])
     favorites = [outcome for outcome in outcomes if outcome.held.request.kind is Kind.FAVORITES]
     _note_gone(place, [outcome for outcome in outcomes if outcome.is_gone])
     revive_users(place.engine, [outcome.held.request.user_id for outcome in favorites if not outcome.is_gone])
     pulled = {outcome.held.request.user_id: outcome for outcome in favorites}
     finish_parts(place.engine, dict.fromkeys(pulled, True))
-    # Not only those whom it changed something for: who was killed after that left their walls to us.
     waited_for = [o.held.request for o in favorites if o.held.request.priority in (Priority.PERSON, Priority.ANONYMOUS)]
     reopen_progress(place.engine, {request.user_id for request in waited_for})
     own = {outcome.held.request.user_id for outcome in outcomes}
+    # Not only people for whom a part was finished just now: who was killed after that left their walls to us.
     for user_id, pull in open_pulls(place.engine, own | people_of(place.engine, pulled)).items():
         if user_id in pulled:
             _go_on(place, pull, pulled[user_id])

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-import photo_recommender
-from features.settings import Settings, get_settings
+from features.settings import Settings
 from pipelines.budget.windows import Budget, Purpose, open_budget
 
 Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(settings: Settings, command_line: Any) -> Run:
     """What `photo-recommender budget` prints with the arguments given."""
-    for name, value in settings.environment().items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
 
     def command(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["photo-recommender", "budget", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            photo_recommender.main()
-        assert not ended.value.code
-        return capsys.readouterr().out
+        ended = command_line(settings, "budget", *arguments)
+        assert ended.status == 0, ended.stderr
+        return str(ended.stdout)
 
-    yield command
-    get_settings.cache_clear()
+    return command
 
 
 @pytest.fixture

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import photo_recommender
 from features.lake import open_lake
 from features.schema import INTERACTIONS
-from features.settings import Settings, get_settings
+from features.settings import Settings
 
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Ended]
+Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(settings: Settings, command_line: Any) -> Run:
     """Runs `photo-recommender import …`."""
-
-    def command(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["photo-recommender", "import", *map(str, arguments)])
-        for name, value in settings.environment().items():
-            monkeypatch.setenv(name, value)
-        get_settings.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            photo_recommender.main()
-        get_settings.cache_clear()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return command
+    return partial(command_line, settings, "import")
 
 
 @pytest.fixture

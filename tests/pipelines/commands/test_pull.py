@@ -9,15 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
-import photo_recommender
 from features.lake import Lake
 from features.schema import CONTACTS, INTERACTIONS
-from features.settings import Settings, get_settings
+from features.settings import Settings
 from features.state import STATE_COLUMNS, interaction_state
 from pipelines.pull.worker import Worker
 from pipelines.sandbox.world import World
@@ -25,36 +24,16 @@ from pipelines.sandbox.world import World
 LIST_FAVORITES = "flickr.favorites.getPublicList"
 
 
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Ended]
+Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(
-    sandbox: Any, sandbox_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def run(sandbox: Any, sandbox_settings: Settings, command_line: Any) -> Run:
     """Runs one command of the command line against the sandbox: `run("pull", …, NAME=value)`."""
-
-    def command(*arguments: str, **environment: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["photo-recommender", *arguments])
-        for name, value in {**sandbox_settings.environment(), **environment}.items():
-            monkeypatch.setenv(name, value)
-        get_settings.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            photo_recommender.main()
-        get_settings.cache_clear()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return command
+    return partial(command_line, sandbox_settings)
 
 
-def only_line(ended: Ended) -> str:
+def only_line(ended: Any) -> str:
     """What a failed command says: one line, and nothing of the inside."""
     lines = ended.stderr.strip().splitlines()
     assert len(lines) == 1, ended.stderr
