@@ -10,14 +10,21 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock, RLock
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from prometheus_client import Counter
 
@@ -247,11 +254,18 @@ class Lake:
             mode="append",
             schema_mode=None if same else "merge",
             partition_by=list(table.partition_by) or None,
+            writer_properties=_writer_properties(table),
             commit_properties=CommitProperties(
                 custom_metadata=dict(metadata) if metadata else None,
                 app_transactions=[Transaction(app_id, version) for app_id, version in marks.items()] or None,
             ),
         )
+
+
+@cache
+def _writer_properties(table: LakeTable) -> WriterProperties:
+    plain = ColumnProperties(dictionary_enabled=False)
+    return WriterProperties(compression="SNAPPY", column_properties=dict.fromkeys(table.diverse, plain))
 
 
 def _came_further(held: Mapping[str, int], marks: Mapping[str, int], after: Mapping[str, int]) -> bool:

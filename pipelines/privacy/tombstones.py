@@ -32,6 +32,7 @@ class Reason(StrEnum):
     VANISHED = "vanished"
     """Flickr no longer knows the photo."""
     PRIVATE = "private"
+    """Flickr has the photo, but no longer shows it to everybody."""
     DELETED = "deleted"
     """Flickr no longer knows the user."""
     TAKEDOWN = "takedown"
@@ -167,13 +168,13 @@ def _in_parts(engine: sa.Engine, ids: Iterable[str], work: Callable[[sa.Connecti
 def _found(
     engine: sa.Engine, kind: str, ids: Iterable[str], condition: sa.ColumnElement[bool] | None = None
 ) -> set[str]:
-    wanted, found = set(ids), set[str]()
+    wanted, found = list(ids), set[str]()
     query = sa.select(tombstones.c.subject_id).where(
         tombstones.c.kind == kind, sa.true() if condition is None else condition
     )
     with engine.connect() as connection:
         if len(wanted) > MANY:
-            return wanted.intersection(connection.scalars(query))
+            return set(connection.scalars(query)).intersection(wanted)
         for some in _parts(wanted):
             found.update(connection.scalars(query.where(tombstones.c.subject_id.in_(some))))
     return found

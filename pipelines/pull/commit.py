@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -76,8 +75,7 @@ def commit(
     views = {table.name: lake.at(table) for table in wanted}
     unseen = begin_cursors(engine, [listing.user_id for listing in listings])
     metadata = {"correlation_ids": ",".join(sorted({one for one in correlation_ids if one})[:50])}
-    with ThreadPoolExecutor(1, thread_name_prefix="commit") as beside:
-        added = _append(lake, listings, photos, views, unseen, metadata, beside)
+    added = _append(lake, listings, photos, views, unseen, metadata)
     for favorites, contacts in ((True, True), (True, False), (False, True)):
         moved = [
             fetched.cursor
@@ -126,18 +124,14 @@ def _append(
     views: Mapping[str, TableView],
     unseen: Collection[str],
     metadata: dict[str, str],
-    beside: Executor,
 ) -> Added:
-    """`beside` appends what rows refer to while this thread makes the rows; they are appended after it."""
-
     def add(table: LakeTable, rows: pa.Table) -> None:
         if rows.num_rows:
             lake.append(table, rows, metadata=metadata)
 
     now = datetime.now(UTC)
-    # The longest first: it takes as long as everything that this thread has to do until its rows may follow.
     photo_rows = new_photos(photos, held_rows(lake, PHOTOS, [photo.photo_id for photo in photos]), now)
-    referred_to = [beside.submit(add, PHOTOS, photo_rows)]
+    add(PHOTOS, photo_rows)
     everybody = merge_people(
         [
             *(photo.owner for photo in photos),
@@ -147,7 +141,8 @@ def _append(
     )
     user_rows = new_users(everybody, held_rows(lake, USERS, list(everybody)), now)
     rejected = quarantined(listings, now)
-    referred_to += [beside.submit(add, USERS, user_rows), beside.submit(add, QUARANTINE, rejected)]
+    add(USERS, user_rows)
+    add(QUARANTINE, rejected)
 
     def contacts(view: TableView, unseen: Collection[str]) -> pa.Table:
         following = [listing for listing in listings if listing.contacts is not None]
@@ -164,10 +159,8 @@ def _append(
             where = where & (pc.field("event_timestamp") >= pa.scalar(moment, TIMESTAMP))
         return new_interactions(listings, view.scan(columns=HELD_COLUMNS, where=where), now)
 
-    contact_rows = _append_once(lake, CONTACTS, views, unseen, contacts, metadata, referred_to)
-    rows = _append_once(lake, INTERACTIONS, views, unseen, interactions, metadata, referred_to)
-    for appended in referred_to:
-        appended.result()
+    contact_rows = _append_once(lake, CONTACTS, views, unseen, contacts, metadata)
+    rows = _append_once(lake, INTERACTIONS, views, unseen, interactions, metadata)
     unfavorites = pc.sum(pc.equal(rows.column("kind"), str(Kind.UNFAVORITE))).as_py() or 0
     return Added(
         interactions=rows.num_rows,
@@ -186,9 +179,8 @@ def _append_once(
     unseen: Collection[str],
     compute: Callable[[TableView, Collection[str]], pa.Table],
     metadata: dict[str, str],
-    first: Sequence[Future[None]],
 ) -> pa.Table:
-    """Append the rows that `compute` finds missing in a view of the table, when `first` is done; those rows.
+    """Append the rows that `compute` finds missing in a view of the table; those rows.
 
     They are computed anew, from all that the table holds, whenever somebody else has committed for a shard of theirs.
     """
@@ -199,8 +191,6 @@ def _append_once(
             return rows
         before = view.marks({shard_of(user_id) for user_id in rows.column("user_id").unique().to_pylist()})
         after = {shard: version + 1 for shard, version in before.items()}
-        for appended in first:
-            appended.result()
         if lake.append(table, rows, marks=after, after=before, metadata=metadata):
             return rows
         view = lake.at(table)

@@ -148,7 +148,7 @@ def new_photos(photos: Sequence[Photo], held: pa.Table, now: datetime) -> pa.Tab
             "owner_id": [photo.owner.user_id for photo in photos],
             "title": [photo.title for photo in photos],
             "image_url": [photo.image_url for photo in photos],
-            "sizes": [orjson.dumps(photo.sizes).decode() for photo in photos],
+            "sizes": pa.array([orjson.dumps(photo.sizes) for photo in photos], pa.string()),
             "page_url": [photo.page_url for photo in photos],
             "width": [photo.width for photo in photos],
             "height": [photo.height for photo in photos],

@@ -50,7 +50,7 @@ class KnownIds:
             return
         batches = view.dataset_of(fresh).to_batches(columns=[view.table.key[0]])
         read = [_hash(batch.column(0).to_numpy(zero_copy_only=False)) for batch in batches]
-        self._few = np.unique(np.concatenate([self._few, *read]))
+        self._few = np.sort(np.concatenate([self._few, *read]))
         if len(self._few) > max(LEAST_MERGED, len(self._many) // 8):
             self._many = np.union1d(self._many, self._few)
             self._few = np.zeros(0, dtype=np.uint64)
