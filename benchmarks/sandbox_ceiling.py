@@ -19,10 +19,10 @@ from _reporting import finish
 from features.schema import TIMESTAMP, Kind
 from features.settings import Settings
 from pipelines.sandbox.world import World, WorldConfig, generate_world
-from training import metrics
-from training.data import Split, build_interactions, temporal_split, utc
-from training.evaluation import evaluate
-from training.models import MODELS, Recipe, fit
+from training.evaluation import metrics
+from training.evaluation.holdout import evaluate
+from training.from_lake import Split, build_interactions, temporal_split, utc
+from training.models.recipes import MODELS, Recipe, fit
 from training.retrieval import top_rows
 
 K = 20

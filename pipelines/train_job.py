@@ -27,10 +27,12 @@ from features.schema import INTERACTIONS
 from features.settings import Settings
 from training import tracking
 from training.bundle import load_bundle, save_bundle
-from training.data import Interactions, Split, build_interactions, load_log, temporal_split, utc
-from training.evaluation import Evaluation, OtherCatalog, evaluate
+from training.evaluation.holdout import Evaluation, OtherCatalog, evaluate
+from training.from_lake import Split, build_interactions, load_log, temporal_split, utc
 from training.gate import Decision, decide, first_champion, undecided
-from training.models import MODELS, Model, Recipe, Scorer, fit
+from training.interactions import Interactions
+from training.models.interface import Model, Scorer
+from training.models.recipes import MODELS, Recipe, fit
 
 UNREGISTERED = "unregistered-"
 """Bundles below `home/models` that MLflow did not take, or not yet, begin with this."""

@@ -20,7 +20,7 @@ from features.errors import PhotoRecommenderError
 from features.settings import Settings
 from serving.cursor import MarkIndex
 from training.bundle import Bundle, load_bundle
-from training.data import History
+from training.interactions import History
 
 logger = structlog.get_logger(__name__)
 

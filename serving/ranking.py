@@ -34,7 +34,7 @@ from serving.champion import Champion, Served
 from serving.cursor import MAX_SHOWN, decode_cursor, encode_cursor, mark
 from serving.errors import NoModelError, UnknownPhotoError
 from serving.exclusions import Exclusions, is_showable
-from training.data import History
+from training.interactions import History
 
 OWNER_CAP = 3
 """Photos of one owner on a page, while others have any left."""

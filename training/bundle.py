@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.user_state import UserState
-from training.data import Catalog, History, Ids, Interactions, history_of
-from training.models import MODELS, Model, Recipe
+from training.from_lake import history_of
+from training.interactions import Catalog, History, Ids, Interactions
+from training.models.interface import Model, scores_of
+from training.models.recipes import MODELS, Recipe
 from training.retrieval import top_rows
 from training.storage import checksums, corrupt, digest, load_json, save_json, verify
 
@@ -76,7 +78,7 @@ class Bundle:
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """All photos' scores for the history, float32 (n_photos,). Do not write into it."""
-        return self.model.scores(history)
+        return scores_of(self.model, history)
 
     def top(
         self, history: History, n: int, exclude: NDArray[np.bool_] | NDArray[np.integer] | None = None

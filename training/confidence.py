@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import Interactions
+from training.interactions import Interactions
 
 SECONDS_A_DAY = 86_400.0
 

@@ -27,9 +27,9 @@ from pipelines.train_job import UNREGISTERED, TrainReport, train
 from tests.training.conftest import DAY, START, Row, append_to, give_mlflow, log_of, world_rows
 from training import tracking
 from training.bundle import Bundle, load_bundle
-from training.data import Split, temporal_split, utc
-from training.evaluation import evaluate
-from training.models import Recipe, fit
+from training.from_lake import Split, temporal_split, utc
+from training.evaluation.holdout import evaluate
+from training.models.recipes import Recipe, fit
 
 DAYS = 100
 NOW = utc(START + DAYS * DAY)
@@ -285,7 +285,10 @@ def test_a_champion_that_saw_nothing_after_the_cut_is_asked_itself(small: Settin
     class Asked:
         """The champion itself, asked in its own rows photo by photo."""
 
-        def scores(self, history):  # type: ignore[no-untyped-def]
+        def scores(self, histories):  # type: ignore[no-untyped-def]
+            return np.stack([self.scores_of_one(history) for history in histories])
+
+        def scores_of_one(self, history):  # type: ignore[no-untyped-def]
             ids = split.train.catalog.photo_ids
             rows = old.photo_rows(ids[history.photo_rows])
             known = rows >= 0

@@ -18,14 +18,16 @@ from features.online import NeighborCandidates, OnlineFeatures, PhotoCard, UserC
 from features.schema import Kind
 from features.settings import Settings
 from features.user_state import UserState
+from pipelines.privacy.suppression import Suppression
 from pipelines.queue.messages import open_queue
 from serving.champion import Champion, ChampionWatch, load_champion
+from serving.impressions import Impressions
 from serving.ranking import Recommender
 from serving.runtime import Runtime
 from serving.tokens import open_vault
 from training.bundle import save_bundle
-from training.data import build_interactions
-from training.models import Recipe, fit
+from training.from_lake import build_interactions
+from training.models.recipes import Recipe, fit
 
 STYLES = 3
 OWNERS = [f"{number:02d}@N01" for number in range(20)]
@@ -171,5 +173,6 @@ def make_runtime(world: World, engine: sa.Engine, settings: Settings) -> Runtime
     watch = ChampionWatch(settings, Registry(("7", world.bundles["als"])).find, lambda _: world.popular)
     watch.refresh()
     recommender = Recommender(engine, world.online, lambda: watch.served)
-    queue = open_queue(settings, engine)
-    return Runtime(settings, engine, queue, world.online, watch, recommender, open_vault(settings))
+    queue, vault = open_queue(settings, engine), open_vault(settings)
+    impressions = Impressions(settings, Suppression(settings, engine))
+    return Runtime(settings, engine, queue, world.online, watch, recommender, vault, impressions)

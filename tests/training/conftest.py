@@ -14,8 +14,9 @@ import pytest
 from features.lake import Lake
 from features.schema import INTERACTIONS, TIMESTAMP, Kind
 from features.settings import Settings
-from training.data import Interactions, build_interactions
-from training.models import Recipe
+from training.from_lake import build_interactions
+from training.interactions import Interactions
+from training.models.recipes import Recipe
 from training.tracking import prepare_mlflow
 
 DAY = 86_400

@@ -22,8 +22,9 @@ from features.errors import CorruptModelError
 from features.user_state import UserState
 from tests.training.conftest import START, style_of
 from training.bundle import CHECKSUM, MANIFEST, Bundle, load_bundle, save_bundle
-from training.data import Interactions
-from training.models import MODELS, Model, Recipe, fit
+from training.interactions import Interactions
+from training.models.interface import Model, scores_of
+from training.models.recipes import MODELS, Recipe, fit
 from training.storage import WHAT_TO_DO, checksums, digest
 
 METRICS = {"als": {"ndcg_at_20": 0.25}}
@@ -99,7 +100,7 @@ def test_a_loaded_bundle_answers_as_the_model_did(saved: Path, model: Model, wor
     assert (bundle.version, bundle.kind) == ("7", model.kind)
     assert bundle.photo_ids.tolist() == world.catalog.photo_ids.tolist()
     assert bundle.owner_ids.tolist() == world.catalog.owner_ids.tolist()
-    assert (bundle.scores(history) == model.scores(history)).all()
+    assert (bundle.scores(history) == scores_of(model, history)).all()
     assert bundle.reasons(history, rows) == model.reasons(history, rows, 3)
     top, scores = bundle.top(history, 10, history.photo_rows)
     assert len(top) == 10

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.conftest import DAY, START, interactions_of
-from training.als import confidence_matrix
 from training.confidence import Weighting, fit_weighting, signed_confidence
-from training.data import Interactions
+from training.interactions import Interactions
+from training.models.als import confidence_matrix
 
 PLAIN = {"alpha": 10.0, "alpha_dismissal": 20.0, "half_life_days": 100.0, "degree_exponent": 0.5}
 

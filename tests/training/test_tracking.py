@@ -17,9 +17,9 @@ from features.settings import Settings
 from tests.training.conftest import give_mlflow
 from training import tracking
 from training.bundle import load_bundle, save_bundle
-from training.data import Interactions
 from training.gate import Decision
-from training.models import Recipe, fit
+from training.interactions import Interactions
+from training.models.recipes import Recipe, fit
 from training.tracking import TrainingRun
 
 PASSED = Decision(True, "als", "better")

@@ -1,44 +1,16 @@
-"""The models, behind one small interface, and the recipe from which each is fit again."""
+"""The kinds of models there are, and the recipe from which each is fit again."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from features.settings import Settings
-from training.als import ALS
-from training.data import History, Interactions
-from training.neighbor_score import NeighborScore
-from training.popularity import Popularity
-
-
-class Scorer(Protocol):
-    """Whatever can score all photos for a history."""
-
-    def scores(self, history: History) -> NDArray[np.float32]:
-        """float32 (n_photos,), greater is better; finite for every history, an empty one too."""
-        ...
-
-
-class Model(Scorer, Protocol):
-    """A fitted model. Its arrays are in catalog rows; it folds in anybody and stores nobody's history to do so."""
-
-    @property
-    def kind(self) -> str: ...
-
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> list[list[tuple[int, float]]]: ...
-
-    def similarities(self, row: int) -> NDArray[np.float32]: ...
-
-    def save(self, folder: Path) -> dict[str, Any]: ...
-
-    @classmethod
-    def load(cls, folder: Path, parameters: dict[str, Any], n_photos: int) -> Self: ...
-
+from training.interactions import Interactions
+from training.models.als import ALS
+from training.models.interface import Model
+from training.models.neighbor_score import NeighborScore
+from training.models.popularity import Popularity
 
 MODELS: dict[str, type[Model]] = {"als": ALS, "neighbor_score": NeighborScore, "popularity": Popularity}
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from features.errors import CorruptModelError
 from tests.training.conftest import interactions_of, style_of
-from training.data import Interactions
-from training.neighbor_score import NeighborScore
+from training.interactions import Interactions
+from training.models.interface import scores_of
+from training.models.neighbor_score import NeighborScore
 
 Liked = Mapping[str, Sequence[str]]
 
@@ -23,11 +24,11 @@ def score_of(common: int, favorites: int) -> float:
     return 150 * math.sqrt(common / (favorites + 250))
 
 
-def scores_of(user: str, liked: Liked, owners: Mapping[str, str]) -> dict[str, float]:
+def scores_by_photo(user: str, liked: Liked, owners: Mapping[str, str]) -> dict[str, float]:
     """{photo: score} for the user, by the model."""
     interactions = interactions_of(liked, owners)
     row = interactions.user_ids.tolist().index(user)
-    scores = NeighborScore.fit(interactions).scores(interactions.history(row))
+    scores = scores_of(NeighborScore.fit(interactions), interactions.history(row))
     return dict(zip(interactions.catalog.photo_ids.tolist(), scores.tolist(), strict=True))
 
 
@@ -40,31 +41,31 @@ OWNERS = {"of ben": "ben", "of cas": "cas", "x": "dan"}
 def test_a_photo_scores_the_sum_of_the_neighbors_who_favorited_it() -> None:
     ben, cas, dan = score_of(2, 3), score_of(1, 1), score_of(0, 1)
     assert (ben, cas, dan) == pytest.approx((13.3366, 9.4679, 0.0), abs=1e-4)
-    assert scores_of("ann", LIKED, OWNERS) == pytest.approx(
+    assert scores_by_photo("ann", LIKED, OWNERS) == pytest.approx(
         {"x": ben + cas, "y": ben, "new": ben, "unseen": dan, "of ben": 0, "of cas": 0}
     )
 
 
 def test_a_neighbor_counts_once_however_many_of_their_photos_are_favorites() -> None:
     more = {**LIKED, "ann": [*LIKED["ann"], "also of ben"]}
-    assert scores_of("ann", more, {**OWNERS, "also of ben": "ben"})["new"] == pytest.approx(score_of(2, 3))
+    assert scores_by_photo("ann", more, {**OWNERS, "also of ben": "ben"})["new"] == pytest.approx(score_of(2, 3))
 
 
 def test_a_neighbor_with_more_favorites_says_less() -> None:
-    picky = scores_of("ann", LIKED, OWNERS)["new"]
+    picky = scores_by_photo("ann", LIKED, OWNERS)["new"]
     generous = {**LIKED, "ben": [*LIKED["ben"], *(f"any {n}" for n in range(200))]}
-    assert scores_of("ann", generous, OWNERS)["new"] == pytest.approx(score_of(2, 203))
+    assert scores_by_photo("ann", generous, OWNERS)["new"] == pytest.approx(score_of(2, 203))
     assert score_of(2, 203) < picky
 
 
 def test_more_in_common_says_more() -> None:
     closer = {**LIKED, "ann": [*LIKED["ann"], "z"], "ben": [*LIKED["ben"], "z"]}
-    assert scores_of("ann", closer, OWNERS)["new"] == pytest.approx(score_of(3, 4))
+    assert scores_by_photo("ann", closer, OWNERS)["new"] == pytest.approx(score_of(3, 4))
     assert score_of(3, 4) > score_of(2, 3)
 
 
 def test_an_owner_whose_favorites_are_unknown_is_no_neighbor() -> None:
-    assert set(scores_of("ann", {"ann": ["p"], "ben": ["q"]}, {"p": "a stranger"}).values()) == {0.0}
+    assert set(scores_by_photo("ann", {"ann": ["p"], "ben": ["q"]}, {"p": "a stranger"}).values()) == {0.0}
 
 
 def plain_scores(user: str, liked: Liked, owners: Mapping[str, str]) -> dict[str, float]:
@@ -91,7 +92,7 @@ PHOTOS = [f"p{n}" for n in range(8)]
 def test_the_scores_equal_plain_python(liked: Liked, owners: Mapping[str, str]) -> None:
     for person in PEOPLE:
         expected = plain_scores(person, liked, owners)
-        assert scores_of(person, liked, owners) == pytest.approx(expected, rel=1e-5)
+        assert scores_by_photo(person, liked, owners) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_favorite_of_a_style_raises_that_style(world: Interactions) -> None:
@@ -102,7 +103,7 @@ def test_a_favorite_of_a_style_raises_that_style(world: Interactions) -> None:
         new = next(row for row in np.flatnonzero(styles == style) if row not in what.favorites)
         rows = np.append(what.favorites, new)
         more = type(what)(rows, np.append(what.times, what.times[0]), np.ones(len(rows), dtype=bool))
-        gained = model.scores(more) - model.scores(what)
+        gained = scores_of(model, more) - scores_of(model, what)
         assert gained[styles == style].mean() > gained[styles != style].mean() >= 0
 
 

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from training.confidence import Weighting, fit_weighting, signed_confidence
-from training.data import History, Ids, Interactions
+from training.interactions import Histories, History, Ids, Interactions
+from training.models.interface import Reasons, Scores
 from training.retrieval import strongest
 from training.storage import load_array, save_array
 
@@ -89,35 +90,35 @@ class ALS:
             gram = model.item_factors.T @ model.item_factors
         return cls(model.item_factors, gram, regularization, weighting, model.user_factors, interactions.user_ids)
 
-    def fold_in(self, history: History) -> Factors:
-        """The user's vector, float32 (factors,), by `implicit`'s own exact solver; zeros for an empty history."""
-        confidence = self._confidence(history)
-        user = np.zeros((1, self.gram.shape[0]), dtype=np.float32)
+    def fold_in(self, histories: Histories) -> Factors:
+        """The users' vectors, float32 (n, factors), by `implicit`'s own exact solver; zeros for an empty history."""
+        rows, places = np.unique(histories.photo_rows, return_inverse=True)
+        users = np.zeros((len(histories), self.gram.shape[0]), dtype=np.float32)
         _als._least_squares(
             self.gram,
-            np.array([0, len(confidence)], dtype=np.int32),
-            np.arange(len(confidence), dtype=np.int32),
-            confidence,
-            user,
-            np.ascontiguousarray(self.photo_factors[history.photo_rows]),
+            histories.indptr.astype(np.int32),
+            places.astype(np.int32),
+            self._confidence(histories),
+            users,
+            np.ascontiguousarray(self.photo_factors[rows]),
             self.regularization,
-            num_threads=1,
+            # One user alone takes longer by threads than the solving itself.
+            num_threads=1 if len(histories) == 1 else 0,
         )
-        vector: Factors = user[0]
-        return vector
+        return users
 
-    def scores(self, history: History) -> NDArray[np.float32]:
-        """(n_photos,): the inner products of the photo factors with the folded-in user."""
-        result: NDArray[np.float32] = self.photo_factors @ self.fold_in(history)
+    def scores(self, histories: Histories) -> Scores:
+        """(n, n_photos): the inner products of the photo factors with the folded-in users."""
+        result: Scores = self.fold_in(histories) @ self.photo_factors.T
         return result
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> list[list[tuple[int, float]]]:
+    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
         """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
 
         score(i) = Σ_j y_iᵀ W y_j c_j over the favorites j, W the inverse of YᵀY + λI + Σ (|c| − 1) y yᵀ
         (section 5 of the paper; what `implicit`'s `explain` computes, here for all rows at once).
         """
-        confidence = self._confidence(history).astype(np.float64)
+        confidence = self._confidence(Histories.of([history])).astype(np.float64)
         factors = self.photo_factors[history.photo_rows].astype(np.float64)
         system = self.gram + self.regularization * np.eye(len(self.gram))
         system = system + (factors.T * (np.abs(confidence) - 1.0)) @ factors
@@ -126,9 +127,9 @@ class ALS:
         contributions = (factors[history.positive] @ weighted) * confidence[history.positive, None]
         return [strongest(favorites, column, n) for column in contributions.T]
 
-    def similarities(self, row: int) -> NDArray[np.float32]:
+    def similarities(self, row: int) -> Scores:
         """(n_photos,): cosine of the photo factors with those of `row`."""
-        result: NDArray[np.float32] = (self.photo_factors @ self.photo_factors[row]) * (
+        result: Scores = (self.photo_factors @ self.photo_factors[row]) * (
             self._inverse_norms * self._inverse_norms[row]
         )
         return result
@@ -139,9 +140,9 @@ class ALS:
         inverse: NDArray[np.float32] = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
         return inverse
 
-    def _confidence(self, history: History) -> NDArray[np.float32]:
-        favorites = int(history.positive.sum())
-        return signed_confidence(self.weighting, history.photo_rows, history.times, history.positive, favorites)
+    def _confidence(self, histories: Histories) -> NDArray[np.float32]:
+        degrees = histories.degrees[histories.users]
+        return signed_confidence(self.weighting, histories.photo_rows, histories.times, histories.positive, degrees)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the arrays; the returned parameters belong into the manifest."""

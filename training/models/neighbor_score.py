@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import History, Interactions, ranges
+from training.interactions import Histories, History, Interactions, ranges
+from training.models.interface import Reasons, Scores
 from training.retrieval import strongest
 from training.storage import corrupt, load_array, save_array
 
@@ -40,11 +41,13 @@ class NeighborScore:
         owner_rows = np.array([row_of.get(owner, -1) for owner in interactions.catalog.owner_ids], dtype=np.int32)
         return cls(interactions.favorites.offsets(interactions.n_users), interactions.favorites.photos, owner_rows)
 
-    def scores(self, history: History) -> NDArray[np.float32]:
-        """(n_photos,), 0 where no neighbor favorited the photo."""
-        _, strength, photos, sizes = self._neighbors(history)
-        weights = np.repeat(strength, sizes)
-        return np.bincount(photos, weights=weights, minlength=len(self.owner_rows)).astype(np.float32)
+    def scores(self, histories: Histories) -> Scores:
+        """(n, n_photos), 0 where no neighbor favorited the photo."""
+        result = np.empty((len(histories), len(self.owner_rows)), dtype=np.float32)
+        for user, history in enumerate(histories):
+            _, strength, photos, sizes = self._neighbors(history)
+            result[user] = np.bincount(photos, np.repeat(strength, sizes), len(self.owner_rows))
+        return result
 
     def _neighbors(
         self, history: History
@@ -60,7 +63,7 @@ class NeighborScore:
         common = np.add.reduceat(liked[photos], np.cumsum(sizes) - sizes) if len(neighbors) else sizes
         return neighbors, 150.0 * np.sqrt(common / (sizes + 250.0)), photos, sizes
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> list[list[tuple[int, float]]]:
+    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
         """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
 
         A neighbor is one because of the favorites that are the neighbor's photos: they share the neighbor's score in
@@ -81,7 +84,7 @@ class NeighborScore:
             result.append(strongest(favorites[known], part[position[known]], n))
         return result
 
-    def similarities(self, row: int) -> NDArray[np.float32]:
+    def similarities(self, row: int) -> Scores:
         """(n_photos,): cosine of the photos' sets of favoriters; −inf for photos that share none with `row`."""
         users = np.searchsorted(self.indptr, np.flatnonzero(self.indices == row), side="right") - 1
         common = np.bincount(

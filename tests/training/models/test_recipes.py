@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import START, interactions_of
-from training.data import History, Interactions
-from training.models import MODELS, Model, Recipe, fit
+from training.interactions import History, Interactions
+from training.models.interface import Model, scores_of
+from training.models.recipes import MODELS, Recipe, fit
 from training.retrieval import top_rows
 
 SIZE = 30
@@ -51,7 +52,7 @@ class ModelTests:
             history([0]),
             history(list(range(world.n_photos))),
         ):
-            scores = model.scores(what)
+            scores = scores_of(model, what)
             assert scores.shape == (world.n_photos,)
             assert scores.dtype == np.float32
             assert np.isfinite(scores).all()
@@ -60,7 +61,7 @@ class ModelTests:
         parameters = model.save(tmp_path)
         loaded = MODELS[self.kind].load(tmp_path, parameters, world.n_photos)
         what, rows = world.history(7), np.array([0, 5])
-        assert (loaded.scores(what) == model.scores(what)).all()
+        assert (scores_of(loaded, what) == scores_of(model, what)).all()
         assert loaded.reasons(what, rows, 3) == model.reasons(what, rows, 3)
         assert (loaded.similarities(4) == model.similarities(4)).all()
 
@@ -68,11 +69,11 @@ class ModelTests:
         self, recipe_of_kind: Recipe, model: Model, world: Interactions
     ) -> None:
         again = fit(recipe_of_kind, world)
-        assert (again.scores(world.history(1)) == model.scores(world.history(1))).all()
+        assert (scores_of(again, world.history(1)) == scores_of(model, world.history(1))).all()
 
     def test_reasons_are_favorites_strongest_first(self, model: Model, world: Interactions) -> None:
         what = world.history(0)
-        for reasons in model.reasons(what, top_rows(model.scores(what), 10, what.photo_rows)[0], 3):
+        for reasons in model.reasons(what, top_rows(scores_of(model, what), 10, what.photo_rows)[0], 3):
             weights = [weight for _, weight in reasons]
             assert {row for row, _ in reasons} <= set(what.favorites.tolist())
             assert weights == sorted(weights, reverse=True)
@@ -92,7 +93,7 @@ class Personal(ModelTests):
         model = fit(recipe_of_kind, checkerboard)
         for user in range(SIZE):
             what = checkerboard.history(user)
-            rows, scores = top_rows(model.scores(what), 2, what.photo_rows)
+            rows, scores = top_rows(scores_of(model, what), 2, what.photo_rows)
             assert checkerboard.catalog.photo_ids[rows[0]] == f"p{user:02d}"
             assert scores[0] > scores[1]
 
@@ -107,13 +108,13 @@ class Personal(ModelTests):
 
     def test_the_contributions_of_all_favorites_add_up_to_the_score(self, model: Model, world: Interactions) -> None:
         what = history([0, 3, 10, 11, 40])
-        rows = top_rows(model.scores(what), 20, what.photo_rows)[0]
+        rows = top_rows(scores_of(model, what), 20, what.photo_rows)[0]
         # Only photos against which no favorite speaks: contributions below 0 are no reasons.
         for row, reasons in zip(rows, model.reasons(what, rows, len(what.favorites)), strict=True):
             total = sum(weight for _, weight in reasons)
-            assert total >= model.scores(what)[row] - 1e-3
+            assert total >= scores_of(model, what)[row] - 1e-3
             if len(reasons) == len(what.favorites):
-                assert total == pytest.approx(model.scores(what)[row], rel=1e-3)
+                assert total == pytest.approx(scores_of(model, what)[row], rel=1e-3)
 
 
 class TestALS(Personal):
@@ -126,10 +127,10 @@ class TestNeighborScore(Personal):
     def test_contributions_add_up_exactly(self, model: Model, world: Interactions) -> None:
         what, rows = world.history(0), np.arange(world.n_photos)
         totals = [sum(weight for _, weight in reasons) for reasons in model.reasons(what, rows, world.n_photos)]
-        assert totals == pytest.approx(model.scores(what).tolist(), rel=1e-5)
+        assert totals == pytest.approx(scores_of(model, what).tolist(), rel=1e-5)
 
     def test_a_dismissal_changes_no_score(self, model: Model) -> None:
-        assert (model.scores(history([1, 2], [3, 4])) == model.scores(history([1, 2]))).all()
+        assert (scores_of(model, history([1, 2], [3, 4])) == scores_of(model, history([1, 2]))).all()
 
     def test_the_formula_by_hand(self, recipe_of_kind: Recipe) -> None:
         # ann favorites photos of ben and cas; she shares two favorites with ben, who has three, and none with cas.
@@ -137,7 +138,7 @@ class TestNeighborScore(Personal):
         liked = {"ann": ["b1", "b2", "c1", "x1", "x2"], "ben": ["x1", "x2", "new"], "cas": ["new", "b3"], "dan": ["b3"]}
         interactions = interactions_of(liked, owners=owners)
         model = fit(recipe_of_kind, interactions)
-        scores = model.scores(interactions.history(0))
+        scores = scores_of(model, interactions.history(0))
         by_id = dict(zip(interactions.catalog.photo_ids, scores.tolist(), strict=True))
         ben, cas, dan = 150 * (2 / (3 + 250)) ** 0.5, 0.0, 0.0
         assert by_id["new"] == pytest.approx(ben + cas)
@@ -150,7 +151,7 @@ class TestNeighborScore(Personal):
 
     def test_somebody_whose_neighbors_are_unknown_gets_zeros(self, recipe_of_kind: Recipe) -> None:
         model = fit(recipe_of_kind, interactions_of({"u1": ["a", "b"]}))
-        assert model.scores(history([0])).tolist() == [0.0, 0.0]
+        assert scores_of(model, history([0])).tolist() == [0.0, 0.0]
 
 
 class TestPopularity(ModelTests):
@@ -159,17 +160,17 @@ class TestPopularity(ModelTests):
     def test_the_checkerboard_leaves_it_without_a_preference(
         self, recipe_of_kind: Recipe, checkerboard: Interactions
     ) -> None:
-        assert np.ptp(fit(recipe_of_kind, checkerboard).scores(history([0]))) == 0
+        assert np.ptp(scores_of(fit(recipe_of_kind, checkerboard), history([0]))) == 0
 
     def test_a_score_is_the_number_of_favorites_on_one_day(self, recipe_of_kind: Recipe) -> None:
         model = fit(recipe_of_kind, interactions_of({"u1": ["a", "b"], "u2": ["a"], "u3": ["a"]}))
-        assert model.scores(history([])).tolist() == [3.0, 1.0]
+        assert scores_of(model, history([])).tolist() == [3.0, 1.0]
 
     def test_it_knows_no_likeness(self, model: Model) -> None:
         assert len(top_rows(model.similarities(0), 5)[0]) == 0
 
     def test_a_dismissal_changes_no_score(self, model: Model) -> None:
-        assert (model.scores(history([1, 2], [3, 4])) == model.scores(history([1, 2]))).all()
+        assert (scores_of(model, history([1, 2], [3, 4])) == scores_of(model, history([1, 2]))).all()
 
 
 def test_every_kind_is_tested() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.confidence import SECONDS_A_DAY
-from training.data import History, Interactions
+from training.interactions import Histories, History, Interactions
+from training.models.interface import Reasons, Scores
 from training.storage import load_array, save_array
 
 
@@ -33,15 +34,15 @@ class Popularity:
         weights = np.exp2(-age_days / half_life_days)
         return cls(np.bincount(favorites.photos, weights, minlength=interactions.n_photos).astype(np.float32))
 
-    def scores(self, history: History) -> NDArray[np.float32]:
-        """(n_photos,), whatever the history."""
-        return self.photo_scores
+    def scores(self, histories: Histories) -> Scores:
+        """(n, n_photos), whatever the histories; a view, not to be written into."""
+        return np.broadcast_to(self.photo_scores, (len(histories), len(self.photo_scores)))
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> list[list[tuple[int, float]]]:
+    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
         """No favorite is a reason here: an empty list for each row."""
         return [[] for _ in rows]
 
-    def similarities(self, row: int) -> NDArray[np.float32]:
+    def similarities(self, row: int) -> Scores:
         """−inf throughout: popularity knows no likeness."""
         return np.full(len(self.photo_scores), -np.inf, dtype=np.float32)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training import metrics
+from training.evaluation import metrics
 
 Metric = Callable[[NDArray[np.bool_], NDArray[np.integer]], NDArray[np.float64]]
 

@@ -14,7 +14,8 @@ from features.lake import Lake
 from features.schema import INTERACTIONS, Kind
 from features.user_state import UserState
 from tests.training.conftest import DAY, START, Row, interactions_of, log_of
-from training.data import Catalog, History, build_interactions, history_of, load_interactions, temporal_split, utc
+from training.from_lake import build_interactions, history_of, load_interactions, temporal_split, utc
+from training.interactions import Catalog, History
 
 
 def test_photos_are_numbered_by_favorites_then_id() -> None:

@@ -14,10 +14,11 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 
 from tests.training.conftest import START, interactions_of, style_of
-from training.als import ALS, confidence_matrix
 from training.confidence import signed_confidence
-from training.data import History, Interactions
-from training.models import Recipe, fit
+from training.interactions import Histories, History, Interactions
+from training.models.als import ALS, confidence_matrix
+from training.models.interface import scores_of
+from training.models.recipes import Recipe, fit
 from training.retrieval import top_rows
 
 
@@ -37,6 +38,11 @@ def history(favorites: list[int], dismissed: list[int] | None = None) -> History
     favored, refused = np.array(favorites, dtype=np.int64), np.array(dismissed or [], dtype=np.int64)
     at = START + 86_400 * 99
     return History.of(favored, np.full(len(favored), at), refused, np.full(len(refused), at))
+
+
+def folded_in(model: ALS, what: History) -> NDArray[np.float32]:
+    vector: NDArray[np.float32] = model.fold_in(Histories.of([what]))[0]
+    return vector
 
 
 HISTORIES = [
@@ -59,7 +65,7 @@ def test_fold_in_equals_recalculate_user(model: ALS, what: History) -> None:
     bare.user_factors = np.zeros((1, 8), dtype=np.float32)
     n = len(model.photo_factors)
     row = scipy.sparse.csr_matrix((confidences(model, what), what.photo_rows, [0, len(what.photo_rows)]), shape=(1, n))
-    assert model.fold_in(what) == pytest.approx(bare.recalculate_user(0, row), abs=1e-4)
+    assert folded_in(model, what) == pytest.approx(bare.recalculate_user(0, row), abs=1e-4)
 
 
 @pytest.mark.parametrize("what", HISTORIES)
@@ -71,7 +77,7 @@ def test_fold_in_equals_a_dense_solve_by_hand(model: ALS, what: History) -> None
     preference[what.photo_rows] = values > 0
     left = factors.T @ np.diag(confidence) @ factors + model.regularization * np.eye(8)
     expected = np.linalg.solve(left, factors.T @ (confidence * preference))
-    assert model.fold_in(what) == pytest.approx(expected, abs=1e-4)
+    assert folded_in(model, what) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("what", HISTORIES)
@@ -91,20 +97,20 @@ def test_reasons_equal_what_implicit_explains(model: ALS, what: History) -> None
 def test_a_user_of_the_training_set_folds_in_to_the_trained_vector(model: ALS, world: Interactions) -> None:
     assert model.user_factors is not None
     for user in (0, 11, 42):
-        trained, folded = model.user_factors[user], model.fold_in(world.history(user))
+        trained, folded = model.user_factors[user], folded_in(model, world.history(user))
         cosine = trained @ folded / np.linalg.norm(trained) / np.linalg.norm(folded)
         assert cosine > 0.99
 
 
 def test_no_history_folds_in_to_zeros(model: ALS) -> None:
-    assert (model.fold_in(history([])) == 0).all()
+    assert (folded_in(model, history([])) == 0).all()
 
 
 def test_each_user_gets_photos_of_the_style_liked(model: ALS, world: Interactions, styles: NDArray[np.int64]) -> None:
     shares = []
     for user in range(world.n_users):
         what = world.history(user)
-        rows, _ = top_rows(model.scores(what), 10, what.photo_rows)
+        rows, _ = top_rows(scores_of(model, what), 10, what.photo_rows)
         shares.append((styles[rows] == user % 3).mean())
     assert np.mean(shares) > 0.9
 
@@ -113,7 +119,7 @@ def test_each_user_gets_photos_of_the_style_liked(model: ALS, world: Interaction
 def test_a_favorite_raises_the_photo_and_its_style(model: ALS, styles: NDArray[np.int64], style: int) -> None:
     of_style, others = np.flatnonzero(styles == style), np.flatnonzero(styles != style)
     some = others[:6].tolist()
-    before, after = model.scores(history(some)), model.scores(history([*some, int(of_style[0])]))
+    before, after = scores_of(model, history(some)), scores_of(model, history([*some, int(of_style[0])]))
     assert after[of_style[0]] > before[of_style[0]]
     assert after[of_style[1:]].mean() > before[of_style[1:]].mean()
 
@@ -122,7 +128,7 @@ def test_a_favorite_raises_the_photo_and_its_style(model: ALS, styles: NDArray[n
 def test_a_dismissal_lowers_the_photo_and_its_style(model: ALS, styles: NDArray[np.int64], style: int) -> None:
     of_style = np.flatnonzero(styles == style)
     liked, refused = [int(row) for row in of_style[:3]], int(of_style[5])
-    before, after = model.scores(history(liked)), model.scores(history(liked, [refused]))
+    before, after = scores_of(model, history(liked)), scores_of(model, history(liked, [refused]))
     assert after[refused] < before[refused]
     assert after[of_style[6:]].mean() < before[of_style[6:]].mean()
 
@@ -135,13 +141,13 @@ def test_dismissals_lower_a_photo_for_everybody_alike_in_training(recipe: Recipe
     interactions = interactions_of(liked)
     row = int(interactions.catalog.rows(["d"])[0])
     ab = history(interactions.catalog.rows(["a", "b"]).tolist())
-    assert with_dismissals.scores(ab)[row] < without.scores(ab)[row]
+    assert scores_of(with_dismissals, ab)[row] < scores_of(without, ab)[row]
 
 
 def test_alpha_makes_favorites_count_more(world: Interactions, recipe: Recipe) -> None:
     weak, strong = (fit(replace(recipe, alpha=alpha), world) for alpha in (0.1, 50.0))
     favorites = world.history(0).favorites
-    assert strong.scores(world.history(0))[favorites].mean() > weak.scores(world.history(0))[favorites].mean()
+    assert scores_of(strong, world.history(0))[favorites].mean() > scores_of(weak, world.history(0))[favorites].mean()
 
 
 def test_another_seed_gives_other_factors(world: Interactions, recipe: Recipe, model: ALS) -> None:
@@ -166,7 +172,7 @@ def test_user_factors_are_kept_with_their_users(model: ALS, world: Interactions,
 def test_the_defaults_beat_popularity_on_real_favorites() -> None:
     """The real sample is so sparse that careless settings fall below popularity; without times or owners."""
     from features.settings import Settings
-    from training.data import Split
+    from training.from_lake import Split
 
     folder = Path(os.environ["PHOTO_RECOMMENDER_DATA"]) / "flickr"
     pairs = pq.read_table(folder / "favorites.parquet").to_pandas().to_numpy()
@@ -183,7 +189,7 @@ def test_the_defaults_beat_popularity_on_real_favorites() -> None:
     split = Split(
         START, train, np.array(chosen, dtype=np.int32), [np.array(test[user], dtype=np.int32) for user in chosen], 1.0
     )
-    from training.evaluation import evaluate
+    from training.evaluation.holdout import evaluate
 
     recipe = Recipe.from_settings(Settings(_env_file=None), "als")  # type: ignore[call-arg]
     found = evaluate({kind: fit(recipe.of_kind(kind), train) for kind in ("als", "popularity")}, split)
@@ -195,3 +201,9 @@ def interactions_of_pairs(pairs: NDArray[np.int64]) -> Interactions:
     for user, photo in pairs.tolist():
         liked.setdefault(str(user), []).append(str(photo))
     return interactions_of(liked)
+
+
+def test_many_users_fold_in_together_as_each_does_alone(model: ALS) -> None:
+    together = model.fold_in(Histories.of([*HISTORIES, history([])]))
+    for what, vector in zip([*HISTORIES, history([])], together, strict=True):
+        assert vector == pytest.approx(folded_in(model, what), abs=1e-5)

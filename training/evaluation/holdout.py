@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from training import metrics
 from training.bundle import Bundle
-from training.data import Catalog, History, Split
-from training.models import Scorer
-from training.retrieval import top_rows
+from training.evaluation import metrics
+from training.evaluation.ranking import rank
+from training.from_lake import Split
+from training.interactions import Catalog, Histories, History
+from training.models.interface import Scorer, Scores
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,14 @@ class OtherCatalog:
     def of(cls, bundle: Bundle, catalog: Catalog) -> OtherCatalog:
         return cls(bundle, bundle.photo_rows(catalog.photo_ids))
 
-    def scores(self, history: History) -> NDArray[np.float32]:
-        rows = self.rows[history.photo_rows]
-        known = rows >= 0
-        translated = History(rows[known].astype(np.int32), history.times[known], history.positive[known])
-        return np.where(self.rows >= 0, self.bundle.scores(translated)[self.rows], np.float32(-np.inf))
+    def scores(self, histories: Histories) -> Scores:
+        result = np.empty((len(histories), len(self.rows)), dtype=np.float32)
+        for user, history in enumerate(histories):
+            rows = self.rows[history.photo_rows]
+            known = rows >= 0
+            translated = History(rows[known].astype(np.int32), history.times[known], history.positive[known])
+            result[user] = np.where(self.rows >= 0, self.bundle.scores(translated)[self.rows], np.float32(-np.inf))
+        return result
 
 
 def evaluate(
@@ -68,27 +71,26 @@ def evaluate(
     The split needs at least one test user. `progress` gets (lists made, lists to make).
     """
     train, n_test = split.train, len(split.test_users)
-    histories = [train.history(user) for user in split.test_users]
-    hidden = [_hidden(split, user, history) for user, history in zip(split.test_users, histories, strict=True)]
+    histories = train.histories(split.test_users.astype(np.int64))
+    hidden = [_hidden(split, user, what) for user, what in zip(split.test_users, histories, strict=True)]
     relevant = np.array([len(photos) for photos in split.test_photos])
     result = {}
-    with threadpool_limits(1, "blas"):
-        for done, (name, model) in enumerate(models.items()):
-            ranked = np.full((n_test, k), -1, dtype=np.int64)
-            for i, history in enumerate(histories):
-                rows, _ = top_rows(model.scores(history), k, hidden[i])
-                ranked[i, : len(rows)] = rows
-                if progress is not None and (i + 1) % 100 == 0:
-                    progress(done * n_test + i + 1, len(models) * n_test)
-            hits = np.array([np.isin(ranked[i], photos) for i, photos in enumerate(split.test_photos)])
-            result[name] = Evaluation(
-                k=k,
-                ndcg=metrics.ndcg(hits, relevant),
-                recall=metrics.recall(hits, relevant),
-                average_precision=metrics.average_precision(hits, relevant),
-                coverage=metrics.coverage(ranked, train.n_photos),
-                novelty=metrics.novelty(ranked, train.photo_degrees, train.n_users),
-            )
+    for done, (name, model) in enumerate(models.items()):
+
+        def made(lists: int, before: int = done * n_test) -> None:
+            if progress is not None:
+                progress(before + lists, len(models) * n_test)
+
+        ranked = rank(model, histories, train.n_photos, hidden, k, made).rows
+        hits = np.array([np.isin(ranked[i], photos) for i, photos in enumerate(split.test_photos)])
+        result[name] = Evaluation(
+            k=k,
+            ndcg=metrics.ndcg(hits, relevant),
+            recall=metrics.recall(hits, relevant),
+            average_precision=metrics.average_precision(hits, relevant),
+            coverage=metrics.coverage(ranked, train.n_photos),
+            novelty=metrics.novelty(ranked, train.photo_degrees, train.n_users),
+        )
     return result
 
 

@@ -1,0 +1,315 @@
+"""Numbered users, photos and events: what every model learns from, and what it is asked with.
+
+Training and serving number photos in the same catalog and clean histories by the same rule, so that a user who joined
+a second ago is scored as one of the training set would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+
+Ids = NDArray[np.object_]
+Rows = NDArray[np.int64]
+
+NOBODY = np.empty(0, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The photos a model knows, most favorited first (ties by id): a photo's row here is its row in every array.
+
+    photo_ids, owner_ids: str objects, (n_photos,); photo_ids are distinct.
+    """
+
+    photo_ids: Ids
+    owner_ids: Ids
+
+    def __len__(self) -> int:
+        return len(self.photo_ids)
+
+    @cached_property
+    def _photos(self) -> pd.Index[str]:
+        return _index(self.photo_ids)
+
+    @cached_property
+    def _owners(self) -> tuple[pd.Index[str], Rows, Rows]:
+        codes, owners = pd.factorize(self.owner_ids)
+        by_owner = np.argsort(codes, kind="stable")
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(owners)))])
+        return _index(np.asarray(owners)), by_owner, offsets
+
+    def rows(self, photo_ids: Sequence[str] | Ids) -> Rows:
+        """Each photo's row, −1 for a photo that the catalog does not hold."""
+        return _places(self._photos, photo_ids)
+
+    def rows_of_owners(self, owner_ids: Sequence[str] | Ids) -> tuple[Rows, Rows]:
+        """All photos of these owners: (rows, positions), `positions[i]` being the place in `owner_ids` of row i's."""
+        owners, by_owner, offsets = self._owners
+        codes = _places(owners, owner_ids)
+        positions = np.flatnonzero(codes >= 0)
+        starts, stops = offsets[codes[positions]], offsets[codes[positions] + 1]
+        return by_owner[ranges(starts, stops)], np.repeat(positions, stops - starts)
+
+
+def _index(ids: Sequence[str] | Ids) -> pd.Index[str]:
+    index: pd.Index[str] = pd.Index(np.asarray(ids, dtype=object), dtype=object)
+    return index
+
+
+def row_of_each(ids: Ids, wanted: Sequence[str] | Ids) -> Rows:
+    """Each wanted id's place in `ids` (distinct), −1 where it is not there."""
+    return _places(_index(ids), wanted)
+
+
+def _places(index: pd.Index[str], ids: Sequence[str] | Ids) -> Rows:
+    places: Rows = index.get_indexer(_index(ids)).astype(np.int64)
+    return places
+
+
+def ranges(starts: Rows, stops: Rows) -> Rows:
+    """`concatenate([arange(a, b) for a, b in zip(starts, stops)])` without the loop; no range may be negative."""
+    lengths = stops - starts
+    total = int(lengths.sum())
+    result: Rows = np.arange(total, dtype=np.int64) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return result
+
+
+@dataclass(frozen=True)
+class History:
+    """What one user did, in catalog rows; each photo at most once, favorites first.
+
+    photo_rows int32 (n,); times int64 (n,), unix seconds; positive bool (n,): favorite or dismissal.
+    contacts: int32 (m,), rows in the training users of those whom the user follows.
+    """
+
+    photo_rows: NDArray[np.int32]
+    times: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+    contacts: NDArray[np.int32] = field(default_factory=lambda: NOBODY)
+
+    @classmethod
+    def of(cls, favorites: Rows, faved: Rows, dismissed: Rows, dismissed_at: Rows) -> History:
+        """A clean history from rows and times; rows of −1 (photos that the catalog does not hold) are left out."""
+        favorites, faved = newest_of_each(favorites[favorites >= 0], faved[favorites >= 0])
+        dismissed, dismissed_at = dismissals_beside(favorites, dismissed[dismissed >= 0], dismissed_at[dismissed >= 0])
+        return cls(
+            photo_rows=np.concatenate([favorites, dismissed]).astype(np.int32),
+            times=np.concatenate([faved, dismissed_at]).astype(np.int64),
+            positive=np.arange(len(favorites) + len(dismissed)) < len(favorites),
+        )
+
+    @property
+    def favorites(self) -> NDArray[np.int32]:
+        """Rows of the favorites."""
+        return self.photo_rows[self.positive]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """What n users did, as CSR: the events of user i are those from indptr[i] up to indptr[i + 1], as in `History`.
+
+    indptr, contact_indptr: int64 (n + 1,). contacts: int32, rows in the training users.
+    """
+
+    indptr: Rows
+    photo_rows: NDArray[np.int32]
+    times: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+    contact_indptr: Rows
+    contacts: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, histories: Sequence[History]) -> Histories:
+        """Some histories together."""
+        return cls(
+            indptr=_indptr([len(history.photo_rows) for history in histories]),
+            photo_rows=np.concatenate([NOBODY, *(history.photo_rows for history in histories)]),
+            times=np.concatenate([NOBODY.astype(np.int64), *(history.times for history in histories)]),
+            positive=np.concatenate([NOBODY.astype(bool), *(history.positive for history in histories)]),
+            contact_indptr=_indptr([len(history.contacts) for history in histories]),
+            contacts=np.concatenate([NOBODY, *(history.contacts for history in histories)]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def __iter__(self) -> Iterator[History]:
+        for user in range(len(self)):
+            one = self[user : user + 1]
+            yield History(one.photo_rows, one.times, one.positive, one.contacts)
+
+    def __getitem__(self, some: slice) -> Histories:
+        """A run of the users: `histories[start:stop]`."""
+        start, stop, _ = some.indices(len(self))
+        events = slice(int(self.indptr[start]), int(self.indptr[stop]))
+        contacts = slice(int(self.contact_indptr[start]), int(self.contact_indptr[stop]))
+        return Histories(
+            self.indptr[start : stop + 1] - self.indptr[start],
+            self.photo_rows[events],
+            self.times[events],
+            self.positive[events],
+            self.contact_indptr[start : stop + 1] - self.contact_indptr[start],
+            self.contacts[contacts],
+        )
+
+    @cached_property
+    def users(self) -> Rows:
+        """Whose each event is, int64 (n_events,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    @cached_property
+    def degrees(self) -> Rows:
+        """How many favorites each user has, int64 (n,)."""
+        return np.bincount(self.users[self.positive], minlength=len(self))
+
+    def matrix(self, values: NDArray[np.floating[Any]], n_photos: int) -> scipy.sparse.csr_matrix:
+        """CSR (n, n_photos) with a value for each event."""
+        indptr = self.indptr.astype(np.int32)
+        return scipy.sparse.csr_matrix((values, self.photo_rows, indptr), shape=(len(self), n_photos))
+
+
+def _indptr(lengths: Sequence[int] | Rows) -> Rows:
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
+
+
+def newest_of_each(keys: Rows, times: Rows) -> tuple[Rows, Rows]:
+    """The distinct keys, ascending, each with its newest time."""
+    order = np.lexsort((times, keys))
+    keys, times = keys[order], times[order]
+    last = np.ones(len(keys), dtype=bool)
+    last[:-1] = keys[1:] != keys[:-1]
+    return keys[last], times[last]
+
+
+def dismissals_beside(favorites: Rows, dismissed: Rows, times: Rows) -> tuple[Rows, Rows]:
+    """Dismissals that count as negatives: distinct, newest time, without those that are favorites as well.
+
+    A photo can be both (two axes): the favorite says what the user likes, the dismissal only that it shall not be
+    shown. Keys may be rows of one user or `user · n_photos + row` of all.
+    """
+    keys, newest = newest_of_each(dismissed, times)
+    keep = ~np.isin(keys, favorites)
+    return keys[keep], newest[keep]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Who did it to which photo and when: rows int32 (n,), unix seconds int64 (n,); sorted by user, then photo."""
+
+    users: NDArray[np.int32]
+    photos: NDArray[np.int32]
+    times: NDArray[np.int64]
+
+    @classmethod
+    def of_keys(cls, keys: Rows, times: Rows, n_photos: int) -> Events:
+        """From ascending keys `user · n_photos + photo`."""
+        return cls((keys // n_photos).astype(np.int32), (keys % n_photos).astype(np.int32), times.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def offsets(self, n_users: int) -> Rows:
+        """(n_users + 1,): the events of user u are those from offsets[u] up to offsets[u + 1]."""
+        return np.searchsorted(self.users, np.arange(n_users + 1)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Who follows whom among the training users: user u follows the rows from indptr[u] up to indptr[u + 1].
+
+    indptr: int64 (n_users + 1,); rows: int32.
+    """
+
+    indptr: Rows
+    rows: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, followers: Rows, followed: Rows, n_users: int) -> Contacts:
+        """From pairs of user rows, in any order and with repeats; −1 is somebody unknown, and left out."""
+        known = (followers >= 0) & (followed >= 0)
+        keys = np.unique(followers[known] * max(n_users, 1) + followed[known])
+        users = keys // max(n_users, 1)
+        return cls(_indptr(np.bincount(users, minlength=n_users)), (keys % max(n_users, 1)).astype(np.int32))
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Everything a model learns from: users and photos with at least one favorite, and the events between them.
+
+    user_ids: (n_users,), ascending. favorites and dismissals share no (user, photo) pair. `data_until`: unix seconds
+    of the newest event. `lake_versions`: which version of which table was read. `contacts`: None when not known.
+    """
+
+    user_ids: Ids
+    catalog: Catalog
+    favorites: Events
+    dismissals: Events
+    data_until: int
+    lake_versions: dict[str, int] = field(default_factory=dict)
+    contacts: Contacts | None = None
+
+    @property
+    def n_users(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def n_photos(self) -> int:
+        return len(self.catalog)
+
+    @cached_property
+    def photo_degrees(self) -> NDArray[np.int64]:
+        """How many users favorited each photo, (n_photos,)."""
+        return np.bincount(self.favorites.photos, minlength=self.n_photos)
+
+    @cached_property
+    def user_degrees(self) -> NDArray[np.int64]:
+        """How many favorites each user has, (n_users,)."""
+        return np.bincount(self.favorites.users, minlength=self.n_users)
+
+    @cached_property
+    def has_owners(self) -> bool:
+        """Whether it is known whose photos these are ("" stands for nobody known)."""
+        return bool((self.catalog.owner_ids != "").any())
+
+    @cached_property
+    def _offsets(self) -> tuple[Rows, Rows]:
+        return self.favorites.offsets(self.n_users), self.dismissals.offsets(self.n_users)
+
+    def history(self, user: int) -> History:
+        """What the user of that row did."""
+        found = self.histories(np.array([user], dtype=np.int64))
+        return History(found.photo_rows, found.times, found.positive, found.contacts)
+
+    def histories(self, users: Rows) -> Histories:
+        """What the users of these rows did, in this order; nothing for a row of −1."""
+        parts = []
+        for events, offsets in zip((self.favorites, self.dismissals), self._offsets, strict=True):
+            starts, stops = _bounds(offsets, users)
+            taken = ranges(starts, stops)
+            parts.append((np.repeat(np.arange(len(users)), stops - starts), events.photos[taken], events.times[taken]))
+        whose, rows, times = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(whose, kind="stable")  # a user's favorites stay before the dismissals
+        positive = np.arange(len(rows)) < len(parts[0][0])
+        starts, stops = (0 * users, 0 * users) if self.contacts is None else _bounds(self.contacts.indptr, users)
+        return Histories(
+            indptr=_indptr(np.bincount(whose, minlength=len(users))),
+            photo_rows=rows[order],
+            times=times[order],
+            positive=positive[order],
+            contact_indptr=_indptr(stops - starts),
+            contacts=NOBODY if self.contacts is None else self.contacts.rows[ranges(starts, stops)],
+        )
+
+
+def _bounds(indptr: Rows, rows: Rows) -> tuple[Rows, Rows]:
+    """From where to where the entries of each row go; nothing for a row of −1."""
+    starts = np.where(rows >= 0, indptr[rows], 0)
+    return starts, np.where(rows >= 0, indptr[np.minimum(rows + 1, len(indptr) - 1)], 0)
