@@ -50,8 +50,9 @@ def takedown(
     if not done.known:
         typer.echo("Nothing was held of it. Should a pull list it, it is kept out.")
         return
+    rows, were = ("1 row", "was") if done.rows == 1 else (f"{done.rows:,} rows", "were")
     typer.echo(
-        f"{done.rows:,} rows of the lake's table photos were removed and one without content is there, online too. "
+        f"{rows} of the lake's table photos {were} removed and one without content is there, online too. "
         + _old_files(settings)
     )
 

@@ -25,11 +25,15 @@ class UserNotFoundError(FlickrError, NotFoundError):
 
 
 class PhotoNotFoundError(FlickrError, NotFoundError):
-    """Flickr has no such photo, or does not show it."""
+    """Flickr has no such photo, or does not show it. `private`: it is there, but is not shown to who asks."""
 
     code = "not_found"
     http_status = 404
     exit_status = 3
+
+    def __init__(self, message: str, *, private: bool = False) -> None:
+        super().__init__(message)
+        self.private = private
 
 
 class TokenInvalidError(FlickrError):
@@ -87,6 +91,8 @@ def error_of(method: str, code: int, message: str) -> FlickrError:
         return UserNotFoundError(words)
     if code in _PHOTO_MISSING.get(method, ()):
         return PhotoNotFoundError(words)
+    if code in _PHOTO_PRIVATE.get(method, ()):
+        return PhotoNotFoundError(words, private=True)
     return FlickrRefusedError(words, code)
 
 
@@ -101,6 +107,10 @@ _USER_MISSING: Mapping[str, tuple[int, ...]] = {
     "flickr.urls.lookupUser": (1,),
 }
 _PHOTO_MISSING: Mapping[str, tuple[int, ...]] = {
-    "flickr.photos.getInfo": (1, 2),
-    "flickr.favorites.add": (1, 4),
+    "flickr.photos.getInfo": (1,),
+    "flickr.favorites.add": (1,),
+}
+_PHOTO_PRIVATE: Mapping[str, tuple[int, ...]] = {
+    "flickr.photos.getInfo": (2,),
+    "flickr.favorites.add": (4,),
 }

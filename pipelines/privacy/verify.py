@@ -72,16 +72,16 @@ def verify_photos(engine: sa.Engine, lake: Lake, flickr: Flickr, limit: int, now
 
 
 def is_there(engine: sa.Engine, flickr: Flickr, photo_id: str, now: datetime) -> bool | None:
-    """Whether Flickr still shows the photo, None when it refuses to say. One that is gone gets a tombstone at once,
-    one that came back loses it.
+    """Whether Flickr still shows the photo, None when it refuses to say. One that is gone or private gets a tombstone
+    at once, one that came back loses it.
 
     Raises BudgetSpentError, FlickrUnavailableError.
     """
     try:
         flickr.photo(photo_id)
-    except PhotoNotFoundError:
+    except PhotoNotFoundError as error:
         VERIFIED.labels("gone").inc()
-        bury_photos(engine, [photo_id], Reason.VANISHED)
+        bury_photos(engine, [photo_id], Reason.PRIVATE if error.private else Reason.VANISHED)
         return False
     except FlickrRefusedError as error:
         VERIFIED.labels("refused").inc()

@@ -82,11 +82,16 @@ class RestApi:
         """How many photos are uploaded by now."""
         return int((self._uploads <= self._clock.now()).sum())
 
-    def visible_photo(self, photo_id: str) -> int:
-        """The row of a photo that is uploaded by now and not gone. Raises FlickrFailure 1."""
+    def visible_photo(self, photo_id: str, private_code: int = 2) -> int:
+        """The row of a photo that is uploaded by now and not gone.
+
+        Raises FlickrFailure 1, or `private_code` (methods differ) if it is private.
+        """
         row = self._payloads.photo_row.get(photo_id)
         if row is None or self._uploads[row] > self._clock.now() or self._gone.photos[row]:
             raise FlickrFailure(1, f'Photo "{photo_id}" not found (invalid ID)')
+        if self._gone.private[row]:
+            raise FlickrFailure(private_code, "Permission denied")
         return row
 
     # favorites
@@ -99,7 +104,7 @@ class RestApi:
 
     def _list_favorites(self, user: int, parameters: Parameters, fault: Fault | None) -> bytes:
         photos, times = self._favorites.of(user)
-        there = ~self._gone.photos[photos]
+        there = ~(self._gone.photos | self._gone.private)[photos]
         photos, times = photos[there], times[there]
         since, until = _moment(parameters, "min_fave_date"), _moment(parameters, "max_fave_date")
         if since is not None or until is not None:
@@ -133,7 +138,7 @@ class RestApi:
 
     def _favorites_add(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
         user = self._signed_in(caller, "write")
-        photo = self.visible_photo(parameters.get("photo_id", ""))
+        photo = self.visible_photo(parameters.get("photo_id", ""), private_code=4)
         if self._world.photo_owner[photo] == user:
             raise FlickrFailure(2, "Photo is owned by you")
         if self._favorites.holds(user, photo):

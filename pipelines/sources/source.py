@@ -91,7 +91,7 @@ class Source(Protocol):
         """Raises UserNotFoundError."""
 
     def photo(self, photo_id: str) -> Photo:
-        """Raises PhotoNotFoundError, also for a photo that is no longer shown to everybody."""
+        """Raises PhotoNotFoundError, with `private` for a photo that is no longer shown to everybody."""
 
     def add_favorite(self, photo_id: str) -> None:
         """Make the photo a favorite of the person whose token this client has; it may be one already."""

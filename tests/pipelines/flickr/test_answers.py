@@ -116,6 +116,7 @@ def test_a_person_without_a_name_is_called_by_the_id():
         ("flickr.photos.getInfo", 1, PhotoNotFoundError),
         ("flickr.photos.getInfo", 2, PhotoNotFoundError),
         ("flickr.favorites.add", 1, PhotoNotFoundError),
+        ("flickr.favorites.add", 4, PhotoNotFoundError),
         ("flickr.favorites.add", 2, FlickrRefusedError),
         ("flickr.favorites.remove", 1, FlickrRefusedError),
         ("flickr.people.getInfo", 96, KeyInvalidError),
@@ -133,3 +134,18 @@ def test_each_code_is_the_error_that_says_what_to_do(method, code, kind):
     assert type(error) is kind
     assert isinstance(error, FlickrError)
     assert f"Flickr: Flickr's words (code {code}, {method})" in error.message
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "private"),
+    [
+        ("flickr.photos.getInfo", 1, False),
+        ("flickr.photos.getInfo", 2, True),
+        ("flickr.favorites.add", 1, False),
+        ("flickr.favorites.add", 4, True),
+    ],
+)
+def test_a_photo_that_is_not_shown_is_told_from_one_that_is_not_there(method, code, private):
+    error = error_of(method, code, "Flickr's words")
+    assert isinstance(error, PhotoNotFoundError)
+    assert error.private is private

@@ -162,9 +162,10 @@ def test_the_command_says_what_it_did(
 
     said = run("1", "--reason", "by mail")
     assert "no wall shows it any more" in said
-    assert "2 rows" in said
+    assert "2 rows of the lake's table photos were removed" in said
     assert "7 days" in said
     assert "was taken down before" in run("1")
+    assert "1 row of the lake's table photos was removed" in run("2")
     assert "Nothing was held of it" in run("77")
     assert json.loads(run("1", "--json")) == {"photo_id": "1", "new": False, "known": True, "rows": 0}
     get_settings.cache_clear()

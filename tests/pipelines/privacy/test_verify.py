@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from features.lake import Lake, one_of
 from features.schema import IMPRESSIONS, PHOTOS
 from features.settings import Settings
 from pipelines.flickr.client import Flickr, Purpose, open_flickr
-from pipelines.privacy.tombstones import Reason, bury_photos, gone_photos
+from pipelines.privacy.tombstones import Reason, bury_photos, gone_photos, photos_buried_for
 from pipelines.privacy.verify import Verified, is_there, photos_due, verify_photos
 from pipelines.sandbox.world import World
 from tests.pipelines.conftest import RunningSandbox
@@ -41,10 +41,10 @@ def photos(world: World, lake: Lake) -> list[str]:
 
 @pytest.fixture
 def gone(sandbox: RunningSandbox) -> Iterator[Callable[..., None]]:
-    """A function that lets photos be gone from the sandbox, until the test ends."""
+    """A function that lets photos be gone from the sandbox, or private, until the test ends."""
 
-    def put(*photo_ids: str) -> None:
-        sandbox.put("/sandbox/gone", {"photos": list(photo_ids), "users": []}).raise_for_status()
+    def put(*photo_ids: str, private: Sequence[str] = ()) -> None:
+        sandbox.put("/sandbox/gone", {"photos": list(photo_ids), "private": list(private)}).raise_for_status()
 
     yield put
     put()
@@ -102,6 +102,20 @@ def test_photos_that_are_gone_are_buried_and_marked_in_the_lake_and_the_others_a
     assert gone_photos(engine, photos) == {photos[1], photos[4]}
     assert [gone_at(lake, photo_id) for photo_id in photos] == [None, now, None, None, now, None]
     assert {name: count - before[name] for name, count in outcomes().items()} == {"there": 3, "gone": 2, "refused": 0}
+
+
+def test_a_private_photo_is_buried_as_such_and_comes_back_when_it_is_public_again(
+    engine: sa.Engine, lake: Lake, flickr: Flickr, photos: list[str], now: datetime, gone: Callable[..., None]
+) -> None:
+    gone(photos[0], private=[photos[1]])
+    show(lake, now, *photos[:3])
+    assert verify_photos(engine, lake, flickr, 10, now) == Verified(checked=3, gone=2, left=0)
+    assert photos_buried_for(engine, Reason.VANISHED) == {photos[0]}
+    assert photos_buried_for(engine, Reason.PRIVATE) == {photos[1]}
+    assert [gone_at(lake, photo_id) for photo_id in photos[:3]] == [now, now, None]
+    gone()
+    assert is_there(engine, flickr, photos[1], now + timedelta(days=1)) is True
+    assert gone_photos(engine, photos) == {photos[0]}
 
 
 def test_each_photo_is_asked_for_once_a_day(

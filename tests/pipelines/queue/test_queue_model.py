@@ -38,6 +38,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = SqlQueue(self.engine, 60, clock=lambda: self.now)
         self.received: list[Message] = []
         self.known: dict[str, Known] = {}
+        self.put_so_far = 0  # a number is never used again, not even when nothing is left
 
     def teardown(self) -> None:
         self.engine.dispose()
@@ -47,8 +48,8 @@ class QueueMachine(RuleBasedStateMachine):
         request = PullRequest(user_id="a", kind=Kind.FAVORITES, reason="test", priority=Priority.PERSON)
         self.queue.put([request.model_copy(update={"priority": priority}) for priority in priorities])
         for priority in priorities:
-            number = 1 + max(map(int, self.known), default=0)
-            self.known[str(number)] = Known(priority, self.now)
+            self.put_so_far += 1
+            self.known[str(self.put_so_far)] = Known(priority, self.now)
 
     @rule(limit=st.integers(1, 4))
     def receive(self, limit: int) -> None:
