@@ -104,6 +104,14 @@ class Settings(BaseSettings):
         description="Where pictures may come from (CSP `img-src`), comma separated.",
     )
     model_poll_seconds: float = Field(30.0, gt=0, description="How often the service looks for a new champion.")
+    impressions_seconds: float = Field(
+        30.0, gt=0, description="What walls showed goes to the lake when it has waited so long…"
+    )
+    impressions_rows: int = Field(
+        5_000,
+        ge=1,
+        description="…or when so many rows are waiting. Ten times as many are kept while the lake takes none.",
+    )
     session_days: int = Field(30, ge=1, description="A session ends so long after sign-in.")
     sandbox_url: str = Field("", description="The Flickr sandbox, when it stands in for Flickr (the demo sets it).")
 

@@ -56,6 +56,19 @@ class SimilarRequest(BaseModel):
     limit: int = Field(20, ge=1, le=MAX_LIMIT)
 
 
+class ShownPhoto(BaseModel):
+    photo_id: PhotoId
+    rank: int = Field(ge=0, le=1_000_000, description="Its place on the wall; the first is 0.")
+
+
+class ImpressionsRequest(BaseModel):
+    """What `POST /api/me/impressions` takes. `model_version`: that of the answer which the photos came with."""
+
+    model_version: str = Field(max_length=64)
+    variant: str = Field("", max_length=64)
+    shown: list[ShownPhoto] = Field(min_length=1, max_length=200)
+
+
 class Person(BaseModel):
     user_id: str
     name: str

@@ -12,7 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from features.errors import PhotoRecommenderError
-from serving import api_me, api_photos, api_recommendations, api_session, api_status, api_users, documentation
+from serving import (
+    api_impressions,
+    api_me,
+    api_photos,
+    api_recommendations,
+    api_session,
+    api_status,
+    api_users,
+    documentation,
+)
 from serving.errors import as_known, body_of, invalid
 from serving.site import Site, SiteMount
 
@@ -28,7 +37,8 @@ def create_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for part in (api_session, api_users, api_recommendations, api_me, api_photos, api_status, documentation):
+    pages = (api_session, api_users, api_recommendations, api_me, api_impressions, api_photos, api_status)
+    for part in (*pages, documentation):
         app.include_router(part.router)
     app.add_api_route("/api/{rest:path}", _nothing_here, methods=["GET", "HEAD"], include_in_schema=False)
     app.router.routes.append(SiteMount("/", app=Site(), name="site"))

@@ -90,7 +90,8 @@ def invalid(problems: Sequence[Mapping[str, Any]]) -> InvalidInputError:
     first = problems[0]
     if first["type"] == "json_invalid":
         return InvalidInputError(f"the body is no JSON: {first['ctx']['error']}", field="body")
-    field = str(first["loc"][-1]) if first["loc"] else "body"
+    # Within a list, the place of what is wrong comes last: the field is the list.
+    field = next((str(part) for part in reversed(first["loc"]) if not isinstance(part, int)), "body")
     if first["type"] == "missing":
         return InvalidInputError(f"{field} is missing", field=field)
     return InvalidInputError(f"{field}={str(first.get('input'))[:80]!r}: {first['msg']}", field=field)

@@ -17,6 +17,7 @@ from pipelines.flickr.client import Flickr, FlickrToken, open_flickr
 from pipelines.privacy.suppression import Suppression
 from pipelines.queue.messages import Queue, open_queue
 from serving.champion import ChampionWatch
+from serving.impressions import Impressions
 from serving.ranking import Recommender
 from serving.tokens import Vault, open_vault
 
@@ -35,6 +36,7 @@ class Runtime:
     watch: ChampionWatch
     recommender: Recommender
     vault: Vault
+    impressions: Impressions
 
     @cached_property
     def suppression(self) -> Suppression:
@@ -66,11 +68,14 @@ class Runtime:
 
     def close(self) -> None:
         self.watch.stop()
+        self.impressions.stop()
         self.engine.dispose()
 
 
 def open_runtime(settings: Settings) -> Runtime:
     """Open everything; nothing is served yet: `watch.start()` or `watch.refresh()` loads the champion.
+
+    `impressions.start()` begins to write what walls showed.
 
     Raises ConfigurationError or DependencyError when the database or the keys can't be used.
     """
@@ -82,4 +87,5 @@ def open_runtime(settings: Settings) -> Runtime:
     suppression = Suppression(settings, engine)
     suppression.check()
     recommender = Recommender(engine, online, lambda: watch.served, suppression)
-    return Runtime(settings, engine, open_queue(settings, engine), online, watch, recommender, open_vault(settings))
+    queue, vault = open_queue(settings, engine), open_vault(settings)
+    return Runtime(settings, engine, queue, online, watch, recommender, vault, Impressions(settings, suppression))

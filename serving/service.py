@@ -53,6 +53,7 @@ class PhotoRecommender:
         self._runtime = open_runtime(settings)
         self._shared_state = shared_state(settings, self._runtime.engine, self._runtime.queue)
         self._runtime.watch.start()
+        self._runtime.impressions.start()
         app.state.runtime = self._runtime
 
     @bentoml.api(route="/recommend")  # type: ignore[untyped-decorator]

@@ -12,6 +12,8 @@ export interface Call {
   query: URLSearchParams;
   headers: Headers;
   body: unknown;
+  /** The browser goes on with the call when the page is left. */
+  keepalive: boolean;
 }
 
 type Answer = (call: Call) => Response | Promise<Response>;
@@ -69,6 +71,7 @@ export function startService(changes: Partial<Session> = {}): Service {
       query: url.searchParams,
       headers: new Headers(options.headers),
       body: typeof options.body === "string" ? JSON.parse(options.body) : null,
+      keepalive: options.keepalive ?? false,
     };
     service.calls.push(call);
     if (method !== "GET" && call.headers.get("X-CSRF-Token") !== service.session.csrf_token)

@@ -1,16 +1,20 @@
-"""The recurring jobs of the active scheduler: the lake is kept tidy, and photos that were shown are looked at again."""
+"""The recurring jobs of the active scheduler: the lake is kept tidy, photos that were shown are looked at again, and
+what was shown long ago is forgotten.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 import structlog
 
-from features.compaction import compact, vacuum
+from features.compaction import compact, delete_rows, vacuum
 from features.lake import Lake
-from features.schema import TABLES
+from features.schema import IMPRESSIONS, TABLES, TIMESTAMP
 from features.settings import Settings
 from pipelines.budget.windows import Purpose
 from pipelines.flickr.client import open_flickr
@@ -20,6 +24,9 @@ from pipelines.privacy.verify import verify_photos
 LOOKS_AN_HOUR = 200
 """Photos looked at again at most each hour: a call each."""
 
+IMPRESSIONS_KEPT = timedelta(days=90)
+"""How long it is kept what walls showed to whom."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -28,6 +35,8 @@ def upkeep(settings: Settings, engine: sa.Engine, lake: Lake) -> Sequence[Job]:
     return (
         Job("tidy_lake", timedelta(hours=1), lambda: tidy_lake(lake, settings.lake_retention_days)),
         Job("verify_photos", timedelta(hours=1), lambda: _verify(settings, engine, lake)),
+        # The table is sorted by user, so forgetting rewrites all of it: not daily.
+        Job("forget_impressions", timedelta(days=7), lambda: forget_impressions(lake, datetime.now(UTC))),
         Job("erase_returned", timedelta(days=1), lambda: _erase_returned(settings, engine, lake)),
     )
 
@@ -48,6 +57,13 @@ def tidy_lake(lake: Lake, retention_days: float) -> None:
                 repeats_removed=done.repeats_removed,
                 files_deleted=deleted,
             )
+
+
+def forget_impressions(lake: Lake, now: datetime) -> None:
+    """Delete what was shown longer than `IMPRESSIONS_KEPT` ago; the files go by the next vacuum after the retention."""
+    old = pc.field("shown_at") < pa.scalar(now - IMPRESSIONS_KEPT, TIMESTAMP)
+    if deleted := delete_rows(lake, IMPRESSIONS, old, now=now):
+        logger.info("impressions_forgotten", rows=deleted)
 
 
 def _erase_returned(settings: Settings, engine: sa.Engine, lake: Lake) -> None:

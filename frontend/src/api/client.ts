@@ -8,6 +8,7 @@ import type {
   Recommendations,
   SandboxPerson,
   Session,
+  ShownPhoto,
 } from "./types";
 
 /** Flickr's terms: at most 30 photos of other people on a page of results. */
@@ -91,6 +92,11 @@ export function reportBroken(photoId: string): Promise<void> {
   return call("POST", `/photos/${part(photoId)}/broken`);
 }
 
+/** Says which photos of one ranking were really visible; it arrives though the page is being left. */
+export function reportShown(modelVersion: string, shown: ShownPhoto[]): Promise<void> {
+  return call("POST", "/me/impressions", { model_version: modelVersion, shown }, true);
+}
+
 /** The person's words for whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
@@ -104,25 +110,27 @@ function part(text: string): string {
   return encodeURIComponent(text);
 }
 
-async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
-  if (method === "GET") return await read<T>(await send(method, path, body));
+/** With `keepalive`, the browser goes on with the call when the page is left. */
+async function call<T>(method: Method, path: string, body?: unknown, keepalive = false): Promise<T> {
+  if (method === "GET") return await read<T>(await send(method, path, body, keepalive));
   if (csrfToken === null) await getSession();
   const usedToken = csrfToken;
-  let response = await send(method, path, body);
+  let response = await send(method, path, body, keepalive);
   if (response.status === 403) {
     // Signing in or out in another tab replaces the session and its token. Every change may be repeated safely.
     await getSession();
-    if (csrfToken !== usedToken) response = await send(method, path, body);
+    if (csrfToken !== usedToken) response = await send(method, path, body, keepalive);
   }
   return await read<T>(response);
 }
 
-async function send(method: Method, path: string, body: unknown): Promise<Response> {
+async function send(method: Method, path: string, body: unknown, keepalive: boolean): Promise<Response> {
   const headers = new Headers({ Accept: "application/json" });
   if (method !== "GET" && csrfToken !== null) headers.set("X-CSRF-Token", csrfToken);
   if (body !== undefined) headers.set("Content-Type", "application/json");
   try {
-    return await fetch(`/api${path}`, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+    const text = body === undefined ? null : JSON.stringify(body);
+    return await fetch(`/api${path}`, { method, headers, body: text, keepalive });
   } catch {
     throw new ApiError(0, "unreachable", "The service can't be reached. Check your connection and try again.");
   }

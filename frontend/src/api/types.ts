@@ -88,6 +88,12 @@ export interface Recommendations {
   reason_photos: Record<string, ReasonPhoto>;
 }
 
+/** A photo that was visible; `rank` is its place on the wall, the first is 0. */
+export interface ShownPhoto {
+  photo_id: string;
+  rank: number;
+}
+
 export interface ActionReceipt {
   action_id: string;
   kind: string;

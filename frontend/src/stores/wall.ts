@@ -65,6 +65,8 @@ export const useWall = defineStore("wall", () => {
 
   /** Photos whose picture did not load before any did: as likely the connection as the photo. */
   const suspects = new Set<string>();
+  /** The model that ranked each photo: a page may come from a newer one than the page before it. */
+  const rankedBy = new Map<string, string | null>();
   let anyPicture = false;
   let visit = 0;
   let lastRanking = 0;
@@ -87,6 +89,7 @@ export const useWall = defineStore("wall", () => {
     person.value = null;
     standing.value = null;
     rankedPhotos.value = [];
+    rankedBy.clear();
     rankedPeople.value = [];
     reasonPhotos.value = {};
     cursor.value = null;
@@ -117,6 +120,7 @@ export const useWall = defineStore("wall", () => {
       person.value = answer.user;
       standing.value = answer;
       rankedPhotos.value = answer.photos;
+      rememberModel(answer.photos, answer);
       rankedPeople.value = answer.people;
       reasonPhotos.value = answer.reason_photos;
       cursor.value = answer.next_cursor;
@@ -127,6 +131,15 @@ export const useWall = defineStore("wall", () => {
     } finally {
       if (thisRanking === lastRanking) loading.value = false;
     }
+  }
+
+  function rememberModel(ranked: Photo[], answer: Recommendations): void {
+    for (const photo of ranked) rankedBy.set(photo.photo_id, answer.model_version);
+  }
+
+  /** Which model ranked the photo; empty when none did. */
+  function modelOf(photoId: string): string {
+    return rankedBy.get(photoId) ?? "";
   }
 
   async function loadMore(): Promise<void> {
@@ -140,7 +153,9 @@ export const useWall = defineStore("wall", () => {
       if (thisVisit !== visit || asked !== cursor.value) return;
       moreError.value = null;
       const shown = new Set(rankedPhotos.value.map((photo) => photo.photo_id));
-      rankedPhotos.value.push(...answer.photos.filter((photo) => !shown.has(photo.photo_id)));
+      const further = answer.photos.filter((photo) => !shown.has(photo.photo_id));
+      rankedPhotos.value.push(...further);
+      rememberModel(further, answer);
       Object.assign(reasonPhotos.value, answer.reason_photos);
       cursor.value = answer.next_cursor;
     } catch (failure) {
@@ -234,6 +249,7 @@ export const useWall = defineStore("wall", () => {
     rank,
     loadMore,
     pull,
+    modelOf,
     pictureLoaded,
     pictureBroken,
   };
