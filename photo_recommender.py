@@ -18,6 +18,7 @@ from features import commands as features_commands
 from features.errors import PhotoRecommenderError, StorageFullError, is_storage_full
 from pipelines import demo
 from pipelines.commands import budget as commands_budget
+from pipelines.commands import evaluate as commands_evaluate
 from pipelines.commands import import_file as commands_import
 from pipelines.commands import privacy as commands_privacy
 from pipelines.commands import pull as commands_pull
@@ -46,6 +47,7 @@ for commands in (
     features_commands,
     commands_privacy,
     commands_train,
+    commands_evaluate,
     serving_commands,
     commands_doctor,
 ):

@@ -78,8 +78,7 @@ def main() -> None:
     log = log_of(world)
     data_until = build_interactions(log).data_until
     split = temporal_split(log, utc(data_until) - timedelta(days=settings.holdout_days))
-    recipe = Recipe.from_settings(settings, "als")
-    models = {kind: fit(recipe.of_kind(kind), split.train) for kind in MODELS}
+    models = {kind: fit(Recipe.from_settings(settings, kind), split.train) for kind in MODELS}
     found = {name: float(evaluation.ndcg.mean()) for name, evaluation in evaluate(models, split, K).items()}
     best = float(ceiling(world, split).mean())
     details = {

@@ -153,9 +153,17 @@ def train(settings: Settings, progress: Report | None = None, now: datetime | No
 
 def _fingerprint(settings: Settings, lake_version: int, n_rows: int) -> str:
     """What decides the outcome of a training: the same fingerprint, the same result."""
-    recipe = Recipe.from_settings(settings, "als").as_dict()
-    parts = {"lake": [settings.lake_uri, lake_version, n_rows], "recipe": recipe, "holdout_days": settings.holdout_days}
+    recipes = {kind: recipe.as_dict() for kind, recipe in _recipes(settings).items()}
+    parts = {
+        "lake": [settings.lake_uri, lake_version, n_rows],
+        "recipes": recipes,
+        "holdout_days": settings.holdout_days,
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _recipes(settings: Settings) -> dict[str, Recipe]:
+    return {kind: Recipe.from_settings(settings, kind) for kind in MODELS}
 
 
 def _champion_of(versions: list[tracking.RegisteredVersion]) -> tracking.RegisteredVersion | None:
@@ -197,8 +205,7 @@ def _start_run(job: _Job, everything: Interactions, split: Split, table_uri: str
     settings, run = job.settings, None
     with job.stage("run"), job.mlflow_may_fail():
         run = tracking.TrainingRun(settings, f"train {datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
-        recipe = Recipe.from_settings(settings, "als").as_dict()
-        parameters = {name: value for name, value in recipe.items() if name != "kind"}
+        parameters = Recipe.from_settings(settings, "als").parameters
         cut = utc(split.cut).isoformat()
         run.log_parameters({**parameters, "holdout_days": settings.holdout_days, "cut": cut})
         for name, version in everything.lake_versions.items():
@@ -222,17 +229,17 @@ def _compare(job: _Job, split: Split, versions: list[tracking.RegisteredVersion]
     current = _champion_of(versions or [])
     if len(split.test_users) == 0:
         return _Comparison({}, {}, undecided(versions is None or current is not None))
-    recipe = Recipe.from_settings(job.settings, "als")
+    recipes = _recipes(job.settings)
     fitted: dict[str, Model] = {}
     for kind in MODELS:
         with job.stage(f"fit {kind}"):
-            fitted[kind] = fit(recipe.of_kind(kind), split.train)
+            fitted[kind] = fit(recipes[kind], split.train)
     asked: dict[str, Scorer] = dict(fitted)
     comparable = versions is not None
     if current is not None:
         comparable = False
         with job.mlflow_may_fail():
-            champion = _champion_before(job, current, split, recipe, fitted)
+            champion = _champion_before(job, current, split, recipes, fitted)
             comparable = True
             if champion is not None:
                 asked["champion"] = champion
@@ -244,7 +251,11 @@ def _compare(job: _Job, split: Split, versions: list[tracking.RegisteredVersion]
 
 
 def _champion_before(
-    job: _Job, current: tracking.RegisteredVersion, split: Split, recipe: Recipe, fitted: Mapping[str, Model]
+    job: _Job,
+    current: tracking.RegisteredVersion,
+    split: Split,
+    recipes: Mapping[str, Recipe],
+    fitted: Mapping[str, Model],
 ) -> Scorer | None:
     """The champion as it may fairly be asked: its own bundle if that saw nothing after the cut, or else what its recipe
     makes of the data before the cut. None when it is corrupt: then nobody can serve it either.
@@ -260,7 +271,7 @@ def _champion_before(
         if bundle.manifest["data_until"] <= split.cut:
             return OtherCatalog.of(bundle, split.train.catalog)
         trained = Recipe.from_manifest(bundle.manifest["training"])
-        return fitted[trained.kind] if trained == recipe.of_kind(trained.kind) else fit(trained, split.train)
+        return fitted[trained.kind] if trained == recipes.get(trained.kind) else fit(trained, split.train)
 
 
 def _decide(evaluations: Mapping[str, Evaluation], *, comparable: bool) -> Decision:

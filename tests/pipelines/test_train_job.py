@@ -27,8 +27,8 @@ from pipelines.train_job import UNREGISTERED, TrainReport, train
 from tests.training.conftest import DAY, START, Row, append_to, give_mlflow, log_of, world_rows
 from training import tracking
 from training.bundle import Bundle, load_bundle
-from training.from_lake import Split, temporal_split, utc
 from training.evaluation.holdout import evaluate
+from training.from_lake import Split, temporal_split, utc
 from training.models.recipes import Recipe, fit
 
 DAYS = 100
@@ -177,8 +177,8 @@ def test_every_stage_reports_that_it_begins_and_ends(first: First) -> None:
 
 
 def test_all_models_are_measured_by_fold_in_from_the_histories_before_the_cut(first: First) -> None:
-    split, recipe = split_of(WORLD), Recipe.from_settings(first.settings, "als")
-    models = {kind: fit(recipe.of_kind(kind), split.train) for kind in first.report.metrics}
+    split = split_of(WORLD)
+    models = {kind: fit(Recipe.from_settings(first.settings, kind), split.train) for kind in first.report.metrics}
     for kind, evaluation in evaluate(models, split).items():
         assert first.report.metrics[kind] == pytest.approx(evaluation.summary())
 

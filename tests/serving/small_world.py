@@ -124,14 +124,22 @@ class World:
 
 def make_world(home: Path) -> World:
     """Everything below that folder."""
-    settings = Settings(home=home, als_factors=8, confidence_alpha=10.0, recency_half_life_days=365.0, _env_file=None)  # type: ignore[call-arg]
+    settings = Settings(
+        home=home,
+        als_factors=8,
+        als_iterations=10,
+        als_regularization=1.0,
+        confidence_alpha=10.0,
+        recency_half_life_days=365.0,
+        _env_file=None,
+    )  # type: ignore[call-arg]
     online = OnlineFeatures(settings)
     online.write_photo_cards(card_of(p) for p in PHOTOS)
     online.write_user_cards(UserCard(o, f"Owner {o}", None, f"https://live.staticflickr.com/{o}.jpg") for o in OWNERS)
     interactions = build_interactions(_log())
     bundles = {kind: home / "bundles" / kind for kind in ("als", "neighbor_score", "popularity")}
     for kind, folder in bundles.items():
-        recipe = replace(Recipe.from_settings(settings, kind), iterations=10, regularization=1.0)
+        recipe = Recipe.from_settings(settings, kind)
         save_bundle(folder, recipe, fit(recipe, interactions), interactions, {})
     champions = {kind: load_champion(kind, folder) for kind, folder in bundles.items()}
     by_popularity = sorted(PHOTOS, key=lambda p: int(p) % 7)

@@ -104,16 +104,22 @@ def world() -> Interactions:
     return build_interactions(log_of(world_rows()))
 
 
-@pytest.fixture(scope="session")
-def recipe() -> Recipe:
-    return Recipe(
-        kind="als",
-        factors=8,
-        regularization=1.0,
-        iterations=10,
-        alpha=10.0,
-        alpha_dismissal=10.0,
-        half_life_days=365.0,
+def recipe_of(kind: str) -> Recipe:
+    """A recipe for the small world."""
+    settings = Settings(
+        als_factors=8,
+        als_regularization=1.0,
+        als_iterations=10,
+        confidence_alpha=10.0,
+        confidence_alpha_dismissal=10.0,
+        recency_half_life_days=365.0,
         degree_exponent=0.5,
         seed=0,
+        _env_file=None,  # type: ignore[call-arg]
     )
+    return Recipe.from_settings(settings, kind)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return recipe_of("als")

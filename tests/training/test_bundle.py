@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.errors import CorruptModelError
 from features.user_state import UserState
-from tests.training.conftest import START, style_of
+from tests.training.conftest import START, recipe_of, style_of
 from training.bundle import CHECKSUM, MANIFEST, Bundle, load_bundle, save_bundle
 from training.interactions import Interactions
 from training.models.interface import Model, scores_of
@@ -32,7 +32,7 @@ METRICS = {"als": {"ndcg_at_20": 0.25}}
 
 @pytest.fixture(scope="module", params=MODELS)
 def recipe_of_kind(request: pytest.FixtureRequest, recipe: Recipe) -> Recipe:
-    return recipe.of_kind(request.param)
+    return recipe_of(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -438,7 +438,7 @@ def test_saving_that_fails_leaves_nothing_behind(recipe: Recipe, world: Interact
 
 
 def test_saving_replaces_the_bundle_that_was_there(recipe: Recipe, world: Interactions, als_folder: Path) -> None:
-    popularity = recipe.of_kind("popularity")
+    popularity = recipe_of("popularity")
     save_bundle(als_folder, popularity, fit(popularity, world), world, {})
     bundle: Bundle = load_bundle(als_folder)
     assert bundle.kind == "popularity"
@@ -450,6 +450,6 @@ def test_a_loaded_bundle_survives_its_replacement(
 ) -> None:
     bundle = load_bundle(als_folder)
     before = bundle.scores(world.history(0)).copy()
-    other = recipe.of_kind("popularity")
+    other = recipe_of("popularity")
     save_bundle(als_folder, other, fit(other, world), world, {})
     assert (bundle.scores(world.history(0)) == before).all()

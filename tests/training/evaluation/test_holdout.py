@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features.schema import Kind
-from tests.training.conftest import DAY, START, Row, interactions_of, log_of, world_rows
+from tests.training.conftest import DAY, START, Row, interactions_of, log_of, recipe_of, world_rows
 from training.bundle import Bundle, load_bundle, save_bundle
 from training.evaluation.holdout import OtherCatalog, evaluate
 from training.from_lake import Split, build_interactions, temporal_split, utc
@@ -123,7 +123,7 @@ def test_progress_counts_the_lists_of_all_models() -> None:
 
 def test_taste_beats_popularity_on_what_came_later(recipe: Recipe) -> None:
     split = temporal_split(log_of(world_rows()), utc(START) + timedelta(days=80))
-    found = evaluate({kind: fit(recipe.of_kind(kind), split.train) for kind in ("als", "popularity")}, split)
+    found = evaluate({kind: fit(recipe_of(kind), split.train) for kind in ("als", "popularity")}, split)
     assert found["als"].ndcg.mean() > 2 * found["popularity"].ndcg.mean()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,13 +144,13 @@ def test_dismissals_lower_a_photo_for_everybody_alike_in_training(recipe: Recipe
 
 
 def test_alpha_makes_favorites_count_more(world: Interactions, recipe: Recipe) -> None:
-    weak, strong = (fit(replace(recipe, alpha=alpha), world) for alpha in (0.1, 50.0))
+    weak, strong = (fit(recipe.changed(alpha=alpha), world) for alpha in (0.1, 50.0))
     favorites = world.history(0).favorites
     assert scores_of(strong, world.history(0))[favorites].mean() > scores_of(weak, world.history(0))[favorites].mean()
 
 
 def test_another_seed_gives_other_factors(world: Interactions, recipe: Recipe, model: ALS) -> None:
-    other = fit(replace(recipe, seed=1), world)
+    other = fit(recipe.changed(seed=1), world)
     assert isinstance(other, ALS)
     assert not np.allclose(other.photo_factors, model.photo_factors)
 
@@ -191,8 +190,9 @@ def test_the_defaults_beat_popularity_on_real_favorites() -> None:
     )
     from training.evaluation.holdout import evaluate
 
-    recipe = Recipe.from_settings(Settings(_env_file=None), "als")  # type: ignore[call-arg]
-    found = evaluate({kind: fit(recipe.of_kind(kind), train) for kind in ("als", "popularity")}, split)
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    models = {kind: fit(Recipe.from_settings(settings, kind), train) for kind in ("als", "popularity")}
+    found = evaluate(models, split)
     assert found["als"].recall.mean() > 1.2 * found["popularity"].recall.mean()
 
 

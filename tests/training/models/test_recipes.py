@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.conftest import START, interactions_of
+from tests.training.conftest import START, interactions_of, recipe_of
 from training.interactions import History, Interactions
 from training.models.interface import Model, scores_of
 from training.models.recipes import MODELS, Recipe, fit
@@ -35,7 +35,7 @@ class ModelTests:
 
     @pytest.fixture
     def recipe_of_kind(self, recipe: Recipe) -> Recipe:
-        return recipe.of_kind(self.kind)
+        return recipe_of(self.kind)
 
     @pytest.fixture
     def model(self, recipe_of_kind: Recipe, world: Interactions) -> Model:
@@ -179,7 +179,7 @@ def test_every_kind_is_tested() -> None:
 
 def test_an_unknown_kind_is_refused(recipe: Recipe, world: Interactions) -> None:
     with pytest.raises(ValueError, match="oracle"):
-        fit(recipe.of_kind("oracle"), world)
+        fit(recipe_of("oracle"), world)
 
 
 def test_a_recipe_survives_its_manifest(recipe: Recipe) -> None:

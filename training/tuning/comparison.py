@@ -1,0 +1,157 @@
+"""One data set, every model: tuned and blended on the validation part, fit again on everything, and tested once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from training.evaluation.dataset import Dataset
+from training.evaluation.measures import by_segment, full_metrics, list_metrics, sampled_metrics, with_intervals
+from training.evaluation.negatives import Cases
+from training.evaluation.ranking import Ranked, rank
+from training.interactions import Interactions
+from training.models.als import ALS
+from training.models.contact_vectors import ContactVectors
+from training.models.interface import Scorer
+from training.models.recipes import Recipe, fit
+from training.tuning.blending import blend_of, learn_blend
+from training.tuning.search import search_als, validation_ndcg
+
+ALS_SEEDS = 3
+"""Factors trained from other starts differ in their errors, of which a blend averages a part away."""
+
+SHRINKS = (0.0, 10.0, 100.0, 1_000.0)
+SHRUNK = "item_knn_"
+LISTED = 100
+
+T = TypeVar("T")
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """result: what `evaluate --json` prints. lists: the chosen model's, (n_test_users, 100)."""
+
+    result: dict[str, Any]
+    lists: Ranked
+
+
+def compare(
+    dataset: Dataset,
+    cases: Cases | None,
+    start: Recipe,
+    *,
+    ks: Sequence[int],
+    trials: int,
+    factors_max: int,
+    seed: int,
+    progress: Progress,
+) -> Compared:
+    """Choose on `dataset.tuning` alone, then fit all models on everything and test them; the chosen one is the best of
+    them on validation. start: ALS's recipe where nothing is searched, and where the search begins. trials 0: no search.
+    """
+    tuning, final = dataset.tuning, dataset.final
+    als = start.changed(seed=seed, factors=min(int(start.parameters["factors"]), factors_max))
+    if trials:
+        als = search_als(
+            als,
+            tuning,
+            trials=trials,
+            factors_max=factors_max,
+            has_times=dataset.has_times,
+            seed=seed,
+            progress=lambda tried, of: progress("tune ALS", tried, of),
+        )
+    recipes = _recipes(als, tuning.train, start)
+    fitted = _fit_all(recipes, tuning.train, progress, "fit for validation")
+    validated = {name: validation_ndcg(model, tuning) for name, model in fitted.items()}
+    best = max((name for name in fitted if name.startswith(SHRUNK)), key=lambda name: validated[name])
+    fitted, recipes, validated = (_only(fitted, best), _only(recipes, best), _only(validated, best))
+    weights, units = learn_blend(fitted, tuning, seed)
+    validated["blend"] = validation_ndcg(blend_of(fitted, weights, units), tuning)
+
+    models = _fit_all(recipes, final.train, progress, "fit on everything")
+    models["blend"] = blend_of(models, weights, units)
+    chosen = max(validated, key=lambda name: validated[name])
+    reported = [name for name in models if not name.startswith("als_")]
+    tested: dict[str, Any] = {}
+    lists: Ranked | None = None
+    for done, name in enumerate(dict.fromkeys([*reported, chosen])):
+        ranked = rank(models[name], final.histories, final.n_photos, final.hidden, max(LISTED, *ks))
+        lists = ranked if name == chosen else lists
+        full = full_metrics(ranked, final, ks)
+        tested[name] = {
+            "full": with_intervals(full, seed),
+            "lists": list_metrics(ranked, final, max(ks)),
+            "segments": by_segment(full, final.histories.degrees, seed),
+        }
+        if cases is not None:
+            tested[name]["sampled"] = with_intervals(sampled_metrics(models[name], final, cases, ks), seed)
+        progress("test", done + 1, len(reported))
+    assert lists is not None  # noqa: S101  (the chosen model is among those tested)
+    result = {
+        "chosen": chosen,
+        "validation_ndcg_at_20": validated,
+        "models": tested,
+        "blend": {name: {"weight": weight, "unit": units[name]} for name, weight in weights.items()},
+        "recipes": {name: recipe.as_dict() for name, recipe in recipes.items()},
+        "counts": {
+            "users": final.train.n_users,
+            "items": final.train.n_photos,
+            "favorites": len(final.train.favorites),
+            "dismissals": len(final.train.dismissals),
+            "test_users": len(final),
+            "test_items": int(final.relevant.sum()),
+            "test_items_unknown_to_training": len(final.absent_items),
+            "validation_users": len(tuning),
+        },
+        "notes": [*dataset.notes, *(() if cases is None else cases.notes)],
+    }
+    return Compared(result, lists)
+
+
+def _recipes(als: Recipe, train: Interactions, start: Recipe) -> dict[str, Recipe]:
+    """By name; ALS from several seeds, and item-kNN with each shrink, of which one is kept."""
+    half_life = {"half_life_days": als.parameters["half_life_days"]}
+    return {
+        "popularity": Recipe("popularity", half_life),
+        **({"neighbor_score": Recipe("neighbor_score", {})} if train.has_owners else {}),
+        "user_knn": Recipe("user_knn", {}),
+        **{f"{SHRUNK}{shrink:g}": Recipe("item_knn", {"shrink": shrink}) for shrink in SHRINKS},
+        "als": als,
+        **{f"als_{one}": als.changed(seed=int(als.parameters["seed"]) + one) for one in range(1, ALS_SEEDS)},
+    }
+
+
+def _only(named: Mapping[str, T], best: str) -> dict[str, T]:
+    """Of the item-kNNs the best one, by its plain name, and whatever else there is."""
+    others = {name: one for name, one in named.items() if not name.startswith(SHRUNK)}
+    return {**others, "item_knn": named[best]}
+
+
+def _fit_all(recipes: Mapping[str, Recipe], train: Interactions, progress: Progress, stage: str) -> dict[str, Scorer]:
+    models: dict[str, Scorer] = {}
+    for done, (name, recipe) in enumerate(recipes.items()):
+        models[name] = fit(recipe, train)
+        progress(stage, done + 1, len(recipes))
+    als = models["als"]
+    if train.contacts is not None and len(train.contacts.rows) and isinstance(als, ALS):
+        models["contact_vectors"] = ContactVectors(als)
+    return models
+
+
+def lists_of(dataset: Dataset, lists: Ranked) -> dict[str, Any]:
+    """Columns user, item, rank (from 1) and score of the lists, ids in the type in which they were read."""
+    listed = lists.rows >= 0
+    users, places = np.nonzero(listed)
+    catalog = dataset.final.train.catalog
+    return {
+        "user": dataset.original_ids("user", dataset.final.user_ids[users]),
+        "item": dataset.original_ids("item", catalog.photo_ids[lists.rows[listed]]),
+        "rank": (places + 1).astype(np.int32),
+        "score": lists.scores[listed],
+    }
