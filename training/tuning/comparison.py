@@ -23,8 +23,16 @@ from training.tuning.search import search_als, validation_ndcg
 ALS_SEEDS = 3
 """Factors trained from other starts differ in their errors, of which a blend averages a part away."""
 
-SHRINKS = (0.0, 10.0, 100.0, 1_000.0)
-SHRUNK = "item_knn_"
+ITEM_ITEM: dict[str, tuple[dict[str, float], ...]] = {
+    "item_knn": tuple({"shrink": shrink} for shrink in (0.0, 10.0, 100.0, 1_000.0)),
+    "local_ease": ({"regularization": 100.0, "shrink": 0.0}, {"regularization": 100.0, "shrink": 50.0}),
+    "low_pass": ({"weight": 0.3}, {"weight": 10.0}),
+}
+"""Of each operator, variants for dense data and for sparse: where favorites are few, shrinking decides everything."""
+
+LARGEST = {"local_ease": 200_000, "low_pass": 100_000}
+"""Photos above which an operator takes too long to be tried."""
+
 LISTED = 100
 
 T = TypeVar("T")
@@ -69,8 +77,8 @@ def compare(
     recipes = _recipes(als, tuning.train, start)
     fitted = _fit_all(recipes, tuning.train, progress, "fit for validation")
     validated = {name: validation_ndcg(model, tuning) for name, model in fitted.items()}
-    best = max((name for name in fitted if name.startswith(SHRUNK)), key=lambda name: validated[name])
-    fitted, recipes, validated = (_only(fitted, best), _only(recipes, best), _only(validated, best))
+    kept = _best_variants(validated)
+    fitted, recipes, validated = (_only(fitted, kept), _only(recipes, kept), _only(validated, kept))
     weights, units = learn_blend(fitted, tuning, seed)
     validated["blend"] = validation_ndcg(blend_of(fitted, weights, units), tuning)
 
@@ -115,22 +123,35 @@ def compare(
 
 
 def _recipes(als: Recipe, train: Interactions, start: Recipe) -> dict[str, Recipe]:
-    """By name; ALS from several seeds, and item-kNN with each shrink, of which one is kept."""
+    """By name; ALS from several seeds, and variants of the item-item operators, of which one each is kept."""
     half_life = {"half_life_days": als.parameters["half_life_days"]}
     return {
         "popularity": Recipe("popularity", half_life),
         **({"neighbor_score": Recipe("neighbor_score", {})} if train.has_owners else {}),
         "user_knn": Recipe("user_knn", {}),
-        **{f"{SHRUNK}{shrink:g}": Recipe("item_knn", {"shrink": shrink}) for shrink in SHRINKS},
+        **{
+            f"{kind}/{place}": Recipe(kind, parameters)
+            for kind, variants in ITEM_ITEM.items()
+            if train.n_photos <= LARGEST.get(kind, train.n_photos)
+            for place, parameters in enumerate(variants)
+        },
         "als": als,
         **{f"als_{one}": als.changed(seed=int(als.parameters["seed"]) + one) for one in range(1, ALS_SEEDS)},
     }
 
 
-def _only(named: Mapping[str, T], best: str) -> dict[str, T]:
-    """Of the item-kNNs the best one, by its plain name, and whatever else there is."""
-    others = {name: one for name, one in named.items() if not name.startswith(SHRUNK)}
-    return {**others, "item_knn": named[best]}
+def _best_variants(validated: Mapping[str, float]) -> dict[str, str]:
+    """{the variant's name: its name from now on} of everything that is kept: of several variants the best."""
+    best: dict[str, str] = {}
+    for name in validated:
+        kind = name.partition("/")[0]
+        if kind not in best or validated[name] > validated[best[kind]]:
+            best[kind] = name
+    return {variant: kind for kind, variant in best.items()}
+
+
+def _only(named: Mapping[str, T], kept: Mapping[str, str]) -> dict[str, T]:
+    return {kept[name]: one for name, one in named.items() if name in kept}
 
 
 def _fit_all(recipes: Mapping[str, Recipe], train: Interactions, progress: Progress, stage: str) -> dict[str, Scorer]:

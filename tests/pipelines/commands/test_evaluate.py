@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from features.errors import InvalidInputError
 from photo_recommender import app
 
-MODELS = {"popularity", "user_knn", "item_knn", "als", "contact_vectors", "blend"}
+MODELS = {"popularity", "user_knn", "item_knn", "local_ease", "low_pass", "als", "contact_vectors", "blend"}
 
 
 @pytest.fixture(scope="module")
