@@ -202,8 +202,9 @@ def merge_people(people: Iterable[Person]) -> dict[str, Person]:
     """Each person once, with everything that any of the records tells; of two that differ, the later one."""
     merged: dict[str, Person] = {}
     for person in people:
-        known = merged.get(person.user_id)
-        merged[person.user_id] = person if known is None or known == person else _merge(known, person)
+        known = merged.setdefault(person.user_id, person)
+        if known is not person and known != person:
+            merged[person.user_id] = _merge(known, person)
     return merged
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from training.evaluation.dataset import Dataset
+from training.evaluation.dataset import Dataset, Holdout
 from training.evaluation.measures import by_segment, full_metrics, list_metrics, sampled_metrics, with_intervals
 from training.evaluation.negatives import Cases
 from training.evaluation.ranking import Ranked, rank
@@ -33,6 +33,7 @@ ITEM_ITEM: dict[str, tuple[dict[str, float], ...]] = {
 LARGEST = {"local_ease": 200_000, "low_pass": 100_000}
 """Photos above which an operator takes too long to be tried."""
 
+SEEDED = "als_"
 LISTED = 100
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def compare(
             seed=seed,
             progress=lambda tried, of: progress("tune ALS", tried, of),
         )
-    recipes = _recipes(als, tuning.train, start)
+    recipes = _recipes(als, tuning.train)
     fitted = _fit_all(recipes, tuning.train, progress, "fit for validation")
     validated = {name: validation_ndcg(model, tuning) for name, model in fitted.items()}
     kept = _best_variants(validated)
@@ -85,44 +86,53 @@ def compare(
     models = _fit_all(recipes, final.train, progress, "fit on everything")
     models["blend"] = blend_of(models, weights, units)
     chosen = max(validated, key=lambda name: validated[name])
-    reported = [name for name in models if not name.startswith("als_")]
+    ranked = rank(models[chosen], final.histories, final.n_photos, final.hidden, LISTED)
     tested: dict[str, Any] = {}
-    lists: Ranked | None = None
+    reported = [name for name in models if not name.startswith(SEEDED)]
     for done, name in enumerate(dict.fromkeys([*reported, chosen])):
-        ranked = rank(models[name], final.histories, final.n_photos, final.hidden, max(LISTED, *ks))
-        lists = ranked if name == chosen else lists
-        full = full_metrics(ranked, final, ks)
-        tested[name] = {
-            "full": with_intervals(full, seed),
-            "lists": list_metrics(ranked, final, max(ks)),
-            "segments": by_segment(full, final.histories.degrees, seed),
-        }
-        if cases is not None:
-            tested[name]["sampled"] = with_intervals(sampled_metrics(models[name], final, cases, ks), seed)
+        tested[name] = _tested(models[name], final, cases, ks, seed)
         progress("test", done + 1, len(reported))
-    assert lists is not None  # noqa: S101  (the chosen model is among those tested)
     result = {
         "chosen": chosen,
         "validation_ndcg_at_20": validated,
         "models": tested,
         "blend": {name: {"weight": weight, "unit": units[name]} for name, weight in weights.items()},
         "recipes": {name: recipe.as_dict() for name, recipe in recipes.items()},
-        "counts": {
-            "users": final.train.n_users,
-            "items": final.train.n_photos,
-            "favorites": len(final.train.favorites),
-            "dismissals": len(final.train.dismissals),
-            "test_users": len(final),
-            "test_items": int(final.relevant.sum()),
-            "test_items_unknown_to_training": len(final.absent_items),
-            "validation_users": len(tuning),
-        },
+        "counts": _counts(dataset),
         "notes": [*dataset.notes, *(() if cases is None else cases.notes)],
     }
-    return Compared(result, lists)
+    return Compared(result, ranked)
 
 
-def _recipes(als: Recipe, train: Interactions, start: Recipe) -> dict[str, Recipe]:
+def _tested(model: Scorer, holdout: Holdout, cases: Cases | None, ks: Sequence[int], seed: int) -> dict[str, Any]:
+    """Every metric of one model, in full ranking and, with `cases`, among negatives."""
+    ranked = rank(model, holdout.histories, holdout.n_photos, holdout.hidden, max(ks))
+    full = full_metrics(ranked, holdout, ks)
+    found: dict[str, Any] = {
+        "full": with_intervals(full, seed),
+        "lists": list_metrics(ranked, holdout, max(ks)),
+        "segments": by_segment(full, holdout.histories.degrees, seed),
+    }
+    if cases is not None:
+        found["sampled"] = with_intervals(sampled_metrics(model, holdout, cases, ks), seed)
+    return found
+
+
+def _counts(dataset: Dataset) -> dict[str, int]:
+    final = dataset.final
+    return {
+        "users": final.train.n_users,
+        "items": final.train.n_photos,
+        "favorites": len(final.train.favorites),
+        "dismissals": len(final.train.dismissals),
+        "test_users": len(final),
+        "test_items": int(final.relevant.sum()),
+        "test_items_unknown_to_training": len(final.absent_items),
+        "validation_users": len(dataset.tuning),
+    }
+
+
+def _recipes(als: Recipe, train: Interactions) -> dict[str, Recipe]:
     """By name; ALS from several seeds, and variants of the item-item operators, of which one each is kept."""
     half_life = {"half_life_days": als.parameters["half_life_days"]}
     return {
@@ -136,7 +146,7 @@ def _recipes(als: Recipe, train: Interactions, start: Recipe) -> dict[str, Recip
             for place, parameters in enumerate(variants)
         },
         "als": als,
-        **{f"als_{one}": als.changed(seed=int(als.parameters["seed"]) + one) for one in range(1, ALS_SEEDS)},
+        **{f"{SEEDED}{one}": als.changed(seed=int(als.parameters["seed"]) + one) for one in range(1, ALS_SEEDS)},
     }
 
 
