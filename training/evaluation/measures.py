@@ -70,11 +70,14 @@ def list_metrics(ranked: Ranked, holdout: Holdout, k: int) -> dict[str, float]:
     matrix = scipy.sparse.csr_matrix(
         (np.ones(len(favorites)), (favorites.users, favorites.photos)), shape=(train.n_users, train.n_photos)
     )
-    return {
+    found = {
         f"coverage_at_{k}": metrics.coverage(rows, train.n_photos),
         f"novelty_at_{k}": metrics.novelty(rows, train.photo_degrees, train.n_users),
-        f"diversity_at_{k}": float(np.nanmean(metrics.diversity(rows, matrix))),
     }
+    diversity = metrics.diversity(rows, matrix)
+    if np.isfinite(diversity).any():  # a list of one photo has none
+        found[f"diversity_at_{k}"] = float(np.nanmean(diversity))
+    return found
 
 
 def with_intervals(values: Values, seed: int) -> dict[str, dict[str, float]]:

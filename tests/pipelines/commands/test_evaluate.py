@@ -15,7 +15,17 @@ from typer.testing import CliRunner
 from features.errors import InvalidInputError
 from photo_recommender import app
 
-MODELS = {"popularity", "user_knn", "item_knn", "local_ease", "low_pass", "als", "contact_vectors", "blend"}
+MODELS = {
+    "popularity",
+    "user_knn",
+    "item_knn",
+    "local_ease",
+    "low_pass",
+    "exact_ease",
+    "als",
+    "contact_vectors",
+    "blend",
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +78,12 @@ def test_taste_is_found_where_there_is_one(result: dict[str, Any]) -> None:
     assert result["recipes"]["als"]["parameters"]["factors"] <= 8
 
 
+def test_what_could_never_be_served_is_a_ceiling_only(result: dict[str, Any]) -> None:
+    assert "exact_ease" in result["models"]
+    assert "exact_ease" not in result["blend"]
+    assert result["chosen"] != "exact_ease"
+
+
 def test_the_lists_give_the_recall_that_is_printed(files: Path, result: dict[str, Any]) -> None:
     lists, test, train = (pq.read_table(files / f"{name}.parquet").to_pandas() for name in ("lists", "test", "train"))
     assert lists["item"].dtype == np.int32
@@ -85,6 +101,11 @@ def test_the_lists_give_the_recall_that_is_printed(files: Path, result: dict[str
 def test_the_same_seed_gives_the_same_result(files: Path) -> None:
     first, again = (json.loads(run(files, "--negatives=20", "--json")) for _ in range(2))
     assert first == again
+
+
+def test_lists_of_one_have_no_diversity(files: Path) -> None:
+    measured = json.loads(run(files, "--k=1", "--json"))["models"]["als"]
+    assert set(measured["lists"]) == {"coverage_at_1", "novelty_at_1"}
 
 
 def test_people_see_a_table(files: Path) -> None:
