@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from features.user_state import UserState
 from training.from_lake import history_of
 from training.interactions import Catalog, History, Ids, Interactions
-from training.models.interface import Model, scores_of
+from training.models.interface import Model, reasons_of, scores_of
 from training.models.recipes import MODELS, Recipe
 from training.retrieval import top_rows
 from training.storage import checksums, corrupt, digest, load_json, save_json, verify
@@ -91,7 +91,7 @@ class Bundle:
         self, history: History, rows: Sequence[int] | NDArray[np.integer], n: int = 3
     ) -> list[list[tuple[int, float]]]:
         """For each row at most n favorites that speak for it: (photo row, contribution), strongest first."""
-        return self.model.reasons(history, np.asarray(rows, dtype=np.int64), n)
+        return reasons_of(self.model, history, np.asarray(rows, dtype=np.int64), n)
 
     def similar(self, row: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(rows, similarities) of the at most n photos most like that one; none where the model knows no likeness."""

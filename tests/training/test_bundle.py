@@ -23,7 +23,7 @@ from features.user_state import UserState
 from tests.training.conftest import START, recipe_of, style_of
 from training.bundle import CHECKSUM, MANIFEST, Bundle, load_bundle, save_bundle
 from training.interactions import Interactions
-from training.models.interface import Model, scores_of
+from training.models.interface import Model, reasons_of, scores_of
 from training.models.recipes import MODELS, Recipe, fit
 from training.storage import WHAT_TO_DO, checksums, digest
 
@@ -101,7 +101,7 @@ def test_a_loaded_bundle_answers_as_the_model_did(saved: Path, model: Model, wor
     assert bundle.photo_ids.tolist() == world.catalog.photo_ids.tolist()
     assert bundle.owner_ids.tolist() == world.catalog.owner_ids.tolist()
     assert (bundle.scores(history) == scores_of(model, history)).all()
-    assert bundle.reasons(history, rows) == model.reasons(history, rows, 3)
+    assert bundle.reasons(history, rows) == reasons_of(model, history, rows, 3)
     top, scores = bundle.top(history, 10, history.photo_rows)
     assert len(top) == 10
     assert not set(top.tolist()) & set(history.photo_rows.tolist())

@@ -23,8 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from training.confidence import Weighting, fit_weighting, signed_confidence
 from training.interactions import Histories, History, Ids, Interactions
-from training.models.interface import Reasons, Scores
-from training.retrieval import strongest
+from training.models.interface import Contributions, Scores
 from training.storage import load_array, save_array
 
 Factors = NDArray[np.float32]
@@ -112,8 +111,8 @@ class ALS:
         result: Scores = self.fold_in(histories) @ self.photo_factors.T
         return result
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
-        """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """What each favorite adds to each row's score, (rows, favorites).
 
         score(i) = Σ_j y_iᵀ W y_j c_j over the favorites j, W the inverse of YᵀY + λI + Σ (|c| − 1) y yᵀ
         (section 5 of the paper; what `implicit`'s `explain` computes, here for all rows at once).
@@ -123,9 +122,8 @@ class ALS:
         system = self.gram + self.regularization * np.eye(len(self.gram))
         system = system + (factors.T * (np.abs(confidence) - 1.0)) @ factors
         weighted = scipy.linalg.solve(system, self.photo_factors[rows].T.astype(np.float64), assume_a="pos")
-        favorites = history.favorites
-        contributions = (factors[history.positive] @ weighted) * confidence[history.positive, None]
-        return [strongest(favorites, column, n) for column in contributions.T]
+        result: Contributions = ((factors[history.positive] @ weighted) * confidence[history.positive, None]).T
+        return result
 
     def similarities(self, row: int) -> Scores:
         """(n_photos,): cosine of the photo factors with those of `row`."""

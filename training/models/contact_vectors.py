@@ -6,13 +6,15 @@ It knows something of a person who has favorited nothing yet, and of people with
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import NDArray
 
-from training.interactions import Histories
+from training.interactions import Histories, History
 from training.models.als import ALS
-from training.models.interface import Scores
+from training.models.interface import Contributions, Scores
 
 
 @dataclass(frozen=True)
@@ -22,16 +24,29 @@ class ContactVectors:
     Neither favorites nor dismissals of the user change a score: they enter by the ALS beside it.
     """
 
+    kind: ClassVar[str] = "contact_vectors"
+
     als: ALS
 
     def scores(self, histories: Histories) -> Scores:
-        """(n, n_photos). Raises ValueError when the ALS came without user factors, as from a bundle."""
+        """(n, n_photos). Raises ValueError when the ALS came without user factors."""
         users = self.als.user_factors
         if users is None:
             raise ValueError("contacts' vectors need the user factors of training")
         counts = np.diff(histories.contact_indptr)
-        shares = np.repeat(1.0 / np.maximum(counts, 1), counts).astype(np.float32)
-        indptr = histories.contact_indptr.astype(np.int32)
-        mean = scipy.sparse.csr_matrix((shares, histories.contacts, indptr), shape=(len(histories), len(users)))
-        result: Scores = (mean @ users) @ self.als.photo_factors.T
+        if len(histories) == 1:  # a sparse product would touch the factors of all users
+            mine = users[histories.contacts].sum(axis=0, keepdims=True) / np.float32(max(counts[0], 1))
+        else:
+            shares = np.repeat(1.0 / np.maximum(counts, 1), counts).astype(np.float32)
+            indptr = histories.contact_indptr.astype(np.int32)
+            mine = scipy.sparse.csr_matrix((shares, histories.contacts, indptr), (len(histories), len(users))) @ users
+        result: Scores = mine @ self.als.photo_factors.T
         return result
+
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """Zeros (rows, favorites): no favorite is a reason here."""
+        return np.zeros((len(rows), len(history.favorites)))
+
+    def similarities(self, row: int) -> Scores:
+        """(n_photos,): as the ALS has them."""
+        return self.als.similarities(row)

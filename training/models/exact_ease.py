@@ -11,9 +11,8 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from training.interactions import Histories, History, Interactions
-from training.models.interface import Reasons, Scores
+from training.models.interface import Contributions, Scores
 from training.models.item_item import favorites_matrix, signed_values
-from training.retrieval import strongest
 from training.storage import load_array, save_array
 
 MOST_PHOTOS = 15_000
@@ -66,14 +65,14 @@ class ExactEASE:
         result: Scores = histories.matrix(values, len(self.weights)) @ self.weights
         return result
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
-        """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """What each favorite adds to each row's score, (rows, favorites).
 
         Favorite j contributes v_j B[j, i] to photo i: with what dismissals take away, exactly its score.
         """
         values = signed_values(Histories.of([history]), self.dismissal, self.user_exponent)[history.positive]
-        contributions = self.weights[np.ix_(history.favorites, rows)] * values[:, None]
-        return [strongest(history.favorites, column, n) for column in contributions.T]
+        result: Contributions = (self.weights[np.ix_(history.favorites, rows)] * values[:, None]).T
+        return result
 
     def similarities(self, row: int) -> Scores:
         """(n_photos,): that row of B; −inf where it is 0."""

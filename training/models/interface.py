@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.interactions import Histories, History
+from training.retrieval import strongest
 
 Scores = NDArray[np.float32]
+Contributions = NDArray[np.float64]
 Reasons = list[list[tuple[int, float]]]
 
 
@@ -22,15 +24,26 @@ class Scorer(Protocol):
         ...
 
 
-class Model(Scorer, Protocol):
+class Explained(Scorer, Protocol):
+    """A scorer that says why, and which photos it takes for alike: what a blend is made of."""
+
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """float64 (len(rows), n_favorites): what each favorite of the history adds to the score of each row.
+
+        With what dismissals take away they add up to the score; 0 throughout where no favorite is a reason.
+        """
+        ...
+
+    def similarities(self, row: int) -> Scores:
+        """float32 (n_photos,): how alike each photo is to that of the row; −inf where nothing is known of it."""
+        ...
+
+
+class Model(Explained, Protocol):
     """A fitted model. Its arrays are in catalog rows; it folds in anybody and stores nobody's history to do so."""
 
     @property
     def kind(self) -> str: ...
-
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons: ...
-
-    def similarities(self, row: int) -> Scores: ...
 
     def save(self, folder: Path) -> dict[str, Any]: ...
 
@@ -42,3 +55,8 @@ def scores_of(scorer: Scorer, history: History) -> Scores:
     """The scores for one history, float32 (n_photos,)."""
     result: Scores = scorer.scores(Histories.of([history]))[0]
     return result
+
+
+def reasons_of(model: Explained, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
+    """For each row at most n favorites that raise it most: (photo row, contribution), strongest first."""
+    return [strongest(history.favorites, of_row, n) for of_row in model.contributions(history, rows)]

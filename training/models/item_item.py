@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from training.interactions import Histories, History, Interactions, ranges
-from training.models.interface import Reasons, Scores
-from training.retrieval import strongest, top_rows
+from training.models.interface import Contributions, Scores
+from training.retrieval import top_rows
 from training.storage import corrupt, load_array, save_array
 
 Sparse = scipy.sparse.csr_matrix
@@ -89,14 +89,16 @@ class ItemItem:
         n_photos = len(self.indptr) - 1
         return scipy.sparse.csr_matrix((self.data, self.indices, self.indptr), shape=(n_photos, n_photos))
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
-        """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """What each favorite adds to each row's score, (rows, favorites).
 
         Favorite j contributes v_j S[j, i] to photo i: with what dismissals take away, exactly its score.
         """
         values = signed_values(Histories.of([history]), self.dismissal, self.user_exponent)[history.positive]
-        contributions = self._operator[history.favorites][:, rows].toarray() * values[:, None]
-        return [strongest(history.favorites, column, n) for column in contributions.T]
+        result: Contributions = (self._operator[history.favorites][:, rows].toarray() * values[:, None]).T.astype(
+            np.float64
+        )
+        return result
 
     def similarities(self, row: int) -> Scores:
         """(n_photos,): that row of S; −inf for the photos that it does not reach."""

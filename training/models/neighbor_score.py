@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.interactions import Histories, History, Interactions, ranges
-from training.models.interface import Reasons, Scores
-from training.retrieval import strongest
+from training.models.interface import Contributions, Scores
 from training.storage import corrupt, load_array, save_array
 
 
@@ -63,8 +62,8 @@ class NeighborScore:
         common = np.add.reduceat(liked[photos], np.cumsum(sizes) - sizes) if len(neighbors) else sizes
         return neighbors, 150.0 * np.sqrt(common / (sizes + 250.0)), photos, sizes
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
-        """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """What each favorite adds to each row's score, (rows, favorites).
 
         A neighbor is one because of the favorites that are the neighbor's photos: they share the neighbor's score in
         equal parts, and so the contributions to a photo add up to its score.
@@ -76,12 +75,12 @@ class NeighborScore:
         known = owners >= 0
         shares = np.bincount(position[known], minlength=len(neighbors))
         of_photo = np.repeat(np.arange(len(neighbors)), sizes)
-        result = []
-        for row in rows:
+        result = np.zeros((len(rows), len(favorites)))
+        for place, row in enumerate(rows):
             part = np.zeros(len(neighbors))
             part[of_photo[photos == row]] = 1.0
             part *= strength / np.maximum(shares, 1)
-            result.append(strongest(favorites[known], part[position[known]], n))
+            result[place, known] = part[position[known]]
         return result
 
     def similarities(self, row: int) -> Scores:

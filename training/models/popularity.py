@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from training.confidence import SECONDS_A_DAY
 from training.interactions import Histories, History, Interactions
-from training.models.interface import Reasons, Scores
+from training.models.interface import Contributions, Scores
 from training.storage import load_array, save_array
 
 
@@ -38,9 +38,9 @@ class Popularity:
         """(n, n_photos), whatever the histories; a view, not to be written into."""
         return np.broadcast_to(self.photo_scores, (len(histories), len(self.photo_scores)))
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
-        """No favorite is a reason here: an empty list for each row."""
-        return [[] for _ in rows]
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """Zeros (rows, favorites): no favorite is a reason here."""
+        return np.zeros((len(rows), len(history.favorites)))
 
     def similarities(self, row: int) -> Scores:
         """−inf throughout: popularity knows no likeness."""

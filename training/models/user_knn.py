@@ -16,9 +16,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from training.interactions import Histories, History, Interactions
-from training.models.interface import Reasons, Scores
+from training.models.interface import Contributions, Scores
 from training.models.item_item import Sparse, strongest_of_rows
-from training.retrieval import strongest
 from training.storage import corrupt, load_array, save_array
 
 
@@ -72,8 +71,8 @@ class UserKNN:
         result: Scores = (strengths.astype(np.float32) @ self._favorites).toarray()
         return result
 
-    def reasons(self, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
-        """For each row, the n favorites that raise it most: (photo row, contribution), strongest first.
+    def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
+        """What each favorite adds to each row's score, (rows, favorites).
 
         The favorites that make v a neighbor share v's strength in equal parts: favorite j contributes Σ strength(v) /
         common(v) over the neighbors v who have both, and so the contributions to a photo add up to its score.
@@ -83,7 +82,8 @@ class UserKNN:
         shares = strengths.data / common[:, neighbors].toarray()[0]
         theirs = self._favorites[neighbors]
         both = theirs[:, history.favorites].T @ theirs[:, rows].multiply(shares[:, None]).tocsr()
-        return [strongest(history.favorites, column, n) for column in both.toarray().T]
+        result: Contributions = both.toarray().T
+        return result
 
     def similarities(self, row: int) -> Scores:
         """(n_photos,): cosine of the photos' sets of favoriters; −inf for photos that share none with `row`."""

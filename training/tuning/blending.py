@@ -1,8 +1,8 @@
-"""How much each model counts in a blend: learned on the validation part, by likelihood over the whole catalog.
+"""How much each model counts in a blend: learned on the validation part, by likelihood among the photos that matter.
 
 With few validation favorites a search for the best NDCG follows their noise (on half of the users of a set it found
-weights that were worse on the other half than ALS alone). The likelihood of a softmax over all photos is smooth and
-concave in the weights, uses the place of every favorite, and finds nearly the same weights on any half.
+weights that were worse on the other half than ALS alone). The likelihood of a softmax over the models' best photos is
+smooth and concave in the weights, uses the place of every favorite among them, and does not care for the rest.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from scipy.optimize import minimize
 
 from training.evaluation.numbering import Holdout
 from training.evaluation.ranking import in_batches
-from training.models.blend import Blend, Component
-from training.models.interface import Scorer
+from training.models.blend import Blend, Component, compressed
+from training.models.interface import Explained, Scorer
 
-BEST, OTHERS = 100, 300
-"""Of each user: the best photos of every model, and so many drawn from the rest, which stand for all of it."""
+BEST = 100
+"""Of each user the best photos of every model compete for the validation favorites. No list is longer, and a model that
+orders the whole catalog well, but not its top, earns nothing."""
 
 USERS = 3_000
 RIDGE = 1e-4
@@ -30,15 +31,15 @@ LEAST = 0.01
 
 @dataclass(frozen=True)
 class Sampled:
-    """scores: float32 (m, n, c), of m models for c photos of n users, in the models' units (m,). relevant: bool (n, c).
+    """scores: float32 (m, n, c), as blended, of m models for c photos of n users. units: float64 (m,), as in `Blend`.
 
-    log_share: float64 (n, c), the logarithm of how many photos each stands for; −inf where a user has fewer photos.
+    relevant, present: bool (n, c); not present where a user has fewer photos than others.
     """
 
     scores: NDArray[np.float32]
     units: NDArray[np.float64]
     relevant: NDArray[np.bool_]
-    log_share: NDArray[np.float64]
+    present: NDArray[np.bool_]
 
 
 def learn_blend(models: Mapping[str, Scorer], holdout: Holdout, seed: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -54,22 +55,21 @@ def learn_blend(models: Mapping[str, Scorer], holdout: Holdout, seed: int) -> tu
     return chosen, {name: float(sampled.units[place]) for place, name in enumerate(names) if kept[place]}
 
 
-def blend_of(models: Mapping[str, Scorer], weights: Mapping[str, float], units: Mapping[str, float]) -> Blend:
+def blend_of(models: Mapping[str, Explained], weights: Mapping[str, float], units: Mapping[str, float]) -> Blend:
     """The blend of those models that have a weight."""
-    return Blend(tuple(Component(models[name], weight, units[name]) for name, weight in weights.items()))
+    return Blend(tuple(Component(name, models[name], weight, units[name]) for name, weight in weights.items()))
 
 
 def sample_scores(models: Sequence[Scorer], holdout: Holdout, seed: int) -> Sampled:
-    """What every model says of each user's test photos, of the best photos of every model, and of some others.
+    """What every model says of the photos that are among the best of any model, for each user with test photos.
 
-    A model's unit is the median over the users of the standard deviation of its scores.
+    A model's unit is the median of the standard deviation of its scores, over the users whom it tells photos apart for.
     """
     rng = np.random.default_rng(seed)
     asked = np.array([user for user, rows in enumerate(holdout.relevant_rows) if len(rows)])
     if len(asked) > USERS:
         asked = np.sort(rng.choice(asked, USERS, replace=False))
-    seeds = rng.integers(2**63, size=len(holdout))
-    found: dict[int, tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]] = {}
+    found: dict[int, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
     spread = np.zeros((len(holdout), len(models)))
 
     def one(batch: slice) -> int:
@@ -79,67 +79,62 @@ def sample_scores(models: Sequence[Scorer], holdout: Holdout, seed: int) -> Samp
             for user in wanted.tolist():
                 of_user = np.stack([scored[user - batch.start] for scored in scores])
                 spread[user] = of_user.std(axis=1)
-                found[user] = _photos_of(of_user, holdout, user, np.random.default_rng(seeds[user]))
+                found[user] = _best_photos(of_user, holdout, user)
         return len(holdout.relevant_rows[batch])
 
     for _ in in_batches(one, len(holdout), holdout.n_photos):
         pass
-    units = np.median(spread[asked], axis=0)
-    units[units == 0] = 1.0
-    size = max(of_user.shape[1] for of_user, _, _ in found.values())
+    units = np.array([np.median(of_model[of_model > 0]) if of_model.any() else 1.0 for of_model in spread[asked].T])
+    size = max(of_user.shape[1] for of_user, _ in found.values())
     result = Sampled(
         scores=np.zeros((len(models), len(asked), size), dtype=np.float32),
         units=units,
         relevant=np.zeros((len(asked), size), dtype=bool),
-        log_share=np.full((len(asked), size), -np.inf),
+        present=np.zeros((len(asked), size), dtype=bool),
     )
     for place, user in enumerate(asked.tolist()):
-        of_user, relevant, log_share = found[user]
+        of_user, relevant = found[user]
         many = len(relevant)
-        result.scores[:, place, :many] = of_user / units[:, None]
-        result.relevant[place, :many], result.log_share[place, :many] = relevant, log_share
+        for model, unit in enumerate(units):
+            result.scores[model, place, :many] = compressed(of_user[model], unit)
+        result.relevant[place, :many], result.present[place, :many] = relevant, True
     return result
 
 
-def _photos_of(
-    scores: NDArray[np.float32], holdout: Holdout, user: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
+def _best_photos(
+    scores: NDArray[np.float32], holdout: Holdout, user: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     open_to = np.ones(holdout.n_photos, dtype=bool)
     open_to[holdout.hidden[user]] = False
     rows = np.flatnonzero(open_to)
     if len(rows) > BEST:
         best = np.argpartition(-scores[:, rows], BEST, axis=1)[:, :BEST]
-        chosen = np.zeros(holdout.n_photos, dtype=bool)
-        chosen[rows[best.ravel()]] = True
-        chosen[holdout.relevant_rows[user]] = True
-        rest = np.flatnonzero(open_to & ~chosen)
-        drawn = rng.choice(rest, min(OTHERS, len(rest)), replace=False)
-        certain = np.flatnonzero(chosen & open_to)
-        rows = np.concatenate([certain, drawn])
-        share = np.zeros(len(rows))
-        share[len(certain) :] = np.log(len(rest) / max(len(drawn), 1)) if len(rest) else 0.0
-    else:
-        share = np.zeros(len(rows))
-    return scores[:, rows], np.isin(rows, holdout.relevant_rows[user]), share
+        chosen = np.zeros(len(rows), dtype=bool)
+        chosen[best.ravel()] = True
+        rows = rows[chosen]
+    return scores[:, rows], np.isin(rows, holdout.relevant_rows[user])
 
 
 def most_likely_weights(sampled: Sampled) -> NDArray[np.float64]:
-    """argmax over w ≥ 0 of Σ log softmax(Σ_m w_m · score_m)(favorite) over the validation favorites; float64 (m,).
+    """argmax over w ≥ 0 of Σ log softmax(Σ_m w_m · score_m)(favorite) over the validation favorites among the best
+    photos; float64 (m,). Equal weights when there are no such favorites.
 
-    McFadden 1978, "Modelling the choice of residential location": photos drawn to stand for others count by their log
-    share. Concave; the ridge only makes the maximum certain where two models say the same.
+    The conditional logit (McFadden 1974, "Conditional Logit Analysis of Qualitative Choice Behavior"): concave; the
+    ridge only makes the maximum certain where two models say the same.
     """
-    scores, relevant, log_share = sampled.scores, sampled.relevant, sampled.log_share
+    telling = sampled.relevant.any(axis=1)
+    if not telling.any():
+        return np.ones(len(sampled.scores))
+    scores, relevant, present = sampled.scores[:, telling], sampled.relevant[telling], sampled.present[telling]
     favorites, of_user = relevant.sum(), relevant.sum(axis=1, keepdims=True)
     liked = np.einsum("mnc,nc->m", scores, relevant.astype(np.float32))
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        blended = np.tensordot(weights, scores, 1)
-        shifted = blended + log_share
-        top = shifted.max(axis=1, keepdims=True)
-        shares = np.exp(shifted - top)
+        blended = np.where(present, np.tensordot(weights, scores, 1), -np.inf)
+        top = blended.max(axis=1, keepdims=True)
+        shares = np.exp(blended - top)
         total = shares.sum(axis=1, keepdims=True)
-        likelihood = ((blended - top - np.log(total)) * relevant).sum() / favorites
+        likelihood = (blended - top - np.log(total))[relevant].sum() / favorites
         expected = np.einsum("mnc,nc->m", scores, (shares / total * of_user).astype(np.float32))
         return -likelihood + RIDGE * weights @ weights, -(liked - expected) / favorites + 2 * RIDGE * weights
 

@@ -16,7 +16,7 @@ from training.interactions import Interactions
 from training.models.als import ALS
 from training.models.contact_vectors import ContactVectors
 from training.models.exact_ease import MOST_PHOTOS
-from training.models.interface import Scorer
+from training.models.interface import Explained, Scorer
 from training.models.recipes import Recipe, fit
 from training.tuning.blending import blend_of, learn_blend
 from training.tuning.search import search_als, validation_ndcg
@@ -71,8 +71,9 @@ def compare(
     tuning, final = dataset.tuning, dataset.final
     als = start.changed(seed=seed, factors=min(int(start.parameters["factors"]), factors_max))
     if trials:
-        als = search_als(
-            als,
+        # From another start than is kept: else the luckiest start of all would be, and look better than it is.
+        found = search_als(
+            als.changed(seed=seed + ALS_SEEDS),
             tuning,
             trials=trials,
             factors_max=factors_max,
@@ -80,6 +81,7 @@ def compare(
             seed=seed,
             progress=lambda tried, of: progress("tune ALS", tried, of),
         )
+        als = found.changed(seed=seed)
     recipes = _recipes(als, tuning.train)
     fitted = _fit_all(recipes, tuning.train, progress, "fit for validation")
     validated = {name: validation_ndcg(model, tuning) for name, model in fitted.items()}
@@ -170,8 +172,10 @@ def _only(named: Mapping[str, T], kept: Mapping[str, str]) -> dict[str, T]:
     return {kept[name]: one for name, one in named.items() if name in kept}
 
 
-def _fit_all(recipes: Mapping[str, Recipe], train: Interactions, progress: Progress, stage: str) -> dict[str, Scorer]:
-    models: dict[str, Scorer] = {}
+def _fit_all(
+    recipes: Mapping[str, Recipe], train: Interactions, progress: Progress, stage: str
+) -> dict[str, Explained]:
+    models: dict[str, Explained] = {}
     for done, (name, recipe) in enumerate(recipes.items()):
         models[name] = fit(recipe, train)
         progress(stage, done + 1, len(recipes))

@@ -16,7 +16,7 @@ from tests.training.conftest import START, interactions_of, style_of
 from training.confidence import signed_confidence
 from training.interactions import Histories, History, Interactions
 from training.models.als import ALS, confidence_matrix
-from training.models.interface import scores_of
+from training.models.interface import reasons_of, scores_of
 from training.models.recipes import Recipe, fit
 from training.retrieval import top_rows
 
@@ -86,7 +86,7 @@ def test_reasons_equal_what_implicit_explains(model: ALS, what: History) -> None
     n = len(model.photo_factors)
     row = scipy.sparse.csr_matrix((confidences(model, what), what.photo_rows, [0, len(what.photo_rows)]), shape=(1, n))
     photos = np.array([100, 13])
-    for photo, reasons in zip(photos, model.reasons(what, photos, 4), strict=True):
+    for photo, reasons in zip(photos, reasons_of(model, what, photos, 4), strict=True):
         _, explained, _ = bare.explain(0, row, photo, N=4)
         expected = [(int(item), float(score)) for item, score in explained if score > 0]
         assert [item for item, _ in reasons] == [item for item, _ in expected]

@@ -15,7 +15,7 @@ from tests.training.models.worlds import best_unseen, checkerboard, dense, histo
 from training.interactions import Histories, Interactions
 from training.models import exact_ease
 from training.models.exact_ease import ExactEASE
-from training.models.interface import scores_of
+from training.models.interface import reasons_of, scores_of
 
 # Photos a and b share two of their favoriters; nobody shares c with them.
 LIKED = {"ann": ["a", "b"], "ben": ["a", "b"], "cas": ["a"], "dan": ["c"]}
@@ -67,7 +67,7 @@ def test_the_contributions_add_up_to_the_score(world: Interactions) -> None:
     model = ExactEASE.fit(world, regularization=10.0)
     what = world.history(0)
     rows = np.argsort(-scores_of(model, what))[:5]
-    for row, reasons in zip(rows, model.reasons(what, rows, 1000), strict=True):
+    for row, reasons in zip(rows, reasons_of(model, what, rows, 1000), strict=True):
         negative = np.minimum(model.weights[what.favorites, row], 0).sum()
         assert sum(weight for _, weight in reasons) + negative == pytest.approx(scores_of(model, what)[row], abs=1e-5)
         assert [weight for _, weight in reasons] == sorted((weight for _, weight in reasons), reverse=True)

@@ -19,7 +19,7 @@ from tests.training.conftest import style_of
 from tests.training.models.worlds import histories, history
 from training.interactions import Histories, History, Interactions
 from training.models import item_item
-from training.models.interface import scores_of
+from training.models.interface import reasons_of, scores_of
 from training.models.item_item import ItemItem, by_blocks, strongest_of_rows
 from training.models.item_knn import item_knn
 
@@ -92,7 +92,7 @@ def test_a_dismissal_lowers_its_own_style_and_no_other(world: Interactions) -> N
 def test_the_contributions_of_favorites_and_dismissals_add_up_to_the_score() -> None:
     model = model_of(OPERATOR, dismissal=0.5, user_exponent=0.5)
     what = history([0, 2], [1])
-    assert model.reasons(what, np.array([1, 2, 3, 0]), 5) == [
+    assert reasons_of(model, what, np.array([1, 2, 3, 0]), 5) == [
         [(0, pytest.approx(0.5 / np.sqrt(2)))],
         [(0, pytest.approx(0.25 / np.sqrt(2)))],
         [],  # what a dismissal gives is no favorite's doing
@@ -103,7 +103,7 @@ def test_the_contributions_of_favorites_and_dismissals_add_up_to_the_score() -> 
 
 def test_the_strongest_favorites_come_first() -> None:
     model = model_of(np.array([[0, 0, 0, 1], [0, 0, 0, 3], [0, 0, 0, 2], [0, 0, 0, 0]]))
-    assert model.reasons(history([0, 1, 2]), np.array([3]), 2) == [[(1, 3.0), (2, 2.0)]]
+    assert reasons_of(model, history([0, 1, 2]), np.array([3]), 2) == [[(1, 3.0), (2, 2.0)]]
 
 
 def test_what_a_photo_does_not_reach_is_not_similar() -> None:

@@ -11,7 +11,7 @@ from features.schema import Kind
 from tests.training.conftest import DAY, START, Row, log_of
 from training.from_lake import build_interactions
 from training.interactions import Interactions
-from training.models.interface import scores_of
+from training.models.interface import reasons_of, scores_of
 from training.models.popularity import Popularity
 
 
@@ -70,4 +70,4 @@ def test_everybody_gets_the_same_scores(world: Interactions) -> None:
 
 def test_no_favorite_is_a_reason(world: Interactions) -> None:
     model = Popularity.fit(world, half_life_days=365.0)
-    assert model.reasons(world.history(0), np.array([0, 1]), 3) == [[], []]
+    assert reasons_of(model, world.history(0), np.array([0, 1]), 3) == [[], []]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.conftest import START, interactions_of, recipe_of
 from training.interactions import History, Interactions
-from training.models.interface import Model, scores_of
+from training.models.interface import Model, reasons_of, scores_of
 from training.models.recipes import MODELS, Recipe, fit
 from training.retrieval import top_rows
 
@@ -62,7 +62,7 @@ class ModelTests:
         loaded = MODELS[self.kind].load(tmp_path, parameters, world.n_photos)
         what, rows = world.history(7), np.array([0, 5])
         assert (scores_of(loaded, what) == scores_of(model, what)).all()
-        assert loaded.reasons(what, rows, 3) == model.reasons(what, rows, 3)
+        assert reasons_of(loaded, what, rows, 3) == reasons_of(model, what, rows, 3)
         assert (loaded.similarities(4) == model.similarities(4)).all()
 
     def test_the_same_seed_gives_the_same_scores(
@@ -73,7 +73,7 @@ class ModelTests:
 
     def test_reasons_are_favorites_strongest_first(self, model: Model, world: Interactions) -> None:
         what = world.history(0)
-        for reasons in model.reasons(what, top_rows(scores_of(model, what), 10, what.photo_rows)[0], 3):
+        for reasons in reasons_of(model, what, top_rows(scores_of(model, what), 10, what.photo_rows)[0], 3):
             weights = [weight for _, weight in reasons]
             assert {row for row, _ in reasons} <= set(what.favorites.tolist())
             assert weights == sorted(weights, reverse=True)
@@ -81,7 +81,7 @@ class ModelTests:
             assert len(weights) <= 3
 
     def test_nothing_speaks_for_a_photo_to_somebody_without_favorites(self, model: Model) -> None:
-        assert model.reasons(history([], [3]), np.array([0, 1]), 3) == [[], []]
+        assert reasons_of(model, history([], [3]), np.array([0, 1]), 3) == [[], []]
 
 
 class Personal(ModelTests):
@@ -110,7 +110,7 @@ class Personal(ModelTests):
         what = history([0, 3, 10, 11, 40])
         rows = top_rows(scores_of(model, what), 20, what.photo_rows)[0]
         # Only photos against which no favorite speaks: contributions below 0 are no reasons.
-        for row, reasons in zip(rows, model.reasons(what, rows, len(what.favorites)), strict=True):
+        for row, reasons in zip(rows, reasons_of(model, what, rows, len(what.favorites)), strict=True):
             total = sum(weight for _, weight in reasons)
             assert total >= scores_of(model, what)[row] - 1e-3
             if len(reasons) == len(what.favorites):
@@ -126,7 +126,7 @@ class TestNeighborScore(Personal):
 
     def test_contributions_add_up_exactly(self, model: Model, world: Interactions) -> None:
         what, rows = world.history(0), np.arange(world.n_photos)
-        totals = [sum(weight for _, weight in reasons) for reasons in model.reasons(what, rows, world.n_photos)]
+        totals = [sum(weight for _, weight in reasons) for reasons in reasons_of(model, what, rows, world.n_photos)]
         assert totals == pytest.approx(scores_of(model, what).tolist(), rel=1e-5)
 
     def test_a_dismissal_changes_no_score(self, model: Model) -> None:
@@ -145,7 +145,7 @@ class TestNeighborScore(Personal):
         assert by_id["x1"] == pytest.approx(ben)
         assert by_id["b3"] == pytest.approx(cas + dan)
         new, b2 = (interactions.catalog.rows([photo]) for photo in ("new", "b2"))
-        reasons = model.reasons(interactions.history(0), new, 5)[0]
+        reasons = reasons_of(model, interactions.history(0), new, 5)[0]
         assert sorted(interactions.catalog.photo_ids[[row for row, _ in reasons]].tolist()) == ["b1", "b2"]
         assert dict(reasons)[int(b2[0])] == pytest.approx(ben / 2)
 

@@ -15,7 +15,7 @@ from features.errors import CorruptModelError
 from tests.training.conftest import interactions_of
 from tests.training.models.worlds import best_unseen, checkerboard, histories, history, random_interactions
 from training.interactions import Histories, History, Interactions
-from training.models.interface import scores_of
+from training.models.interface import reasons_of, scores_of
 from training.models.user_knn import UserKNN
 
 Liked = Mapping[str, Sequence[str]]
@@ -123,7 +123,7 @@ def test_the_contributions_add_up_to_the_score(world: Interactions, neighbors: i
     what = world.history(0)
     scores = scores_of(model, what)
     rows = np.argsort(-scores)[:5]
-    for row, reasons in zip(rows, model.reasons(what, rows, 1000), strict=True):
+    for row, reasons in zip(rows, reasons_of(model, what, rows, 1000), strict=True):
         assert sum(weight for _, weight in reasons) == pytest.approx(scores[row], rel=1e-5)
         assert {photo for photo, _ in reasons} <= set(what.favorites.tolist())
 
@@ -132,8 +132,8 @@ def test_a_reason_is_a_favorite_that_the_photos_neighbors_have_too() -> None:
     interactions = interactions_of(LIKED)
     x, y, other = interactions.catalog.rows(["x", "y", "other"]).tolist()
     ann = history([x, y])
-    assert UserKNN.fit(interactions).reasons(ann, np.array([other]), 3) == [[(x, pytest.approx(CAS))]]
-    assert UserKNN.fit(interactions).reasons(ann, np.array([y]), 1)[0][0][1] == pytest.approx(BEN / 2)
+    assert reasons_of(UserKNN.fit(interactions), ann, np.array([other]), 3) == [[(x, pytest.approx(CAS))]]
+    assert reasons_of(UserKNN.fit(interactions), ann, np.array([y]), 1)[0][0][1] == pytest.approx(BEN / 2)
 
 
 def test_similarity_is_the_cosine_of_the_favoriters() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from tests.training.conftest import recipe_of, world_rows
 from training.evaluation.dataset import Dataset, load_dataset
 from training.interactions import Histories
 from training.models.blend import Blend
+from training.models.popularity import Popularity
 from training.models.recipes import fit
 from training.tuning.blending import Sampled, blend_of, learn_blend, most_likely_weights
 
@@ -28,19 +27,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset(folder / "train.tsv", folder / "test.tsv")
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """Scores photos as it is told, whoever asks."""
-
-    of_photos: NDArray[np.float32]
-
-    def scores(self, histories: Histories) -> NDArray[np.float32]:
-        return np.tile(self.of_photos, (len(histories), 1))
-
-
-def noise(dataset: Dataset, seed: int) -> Fixed:
+def noise(dataset: Dataset, seed: int) -> Popularity:
+    """Scores that know nothing of anybody, the same for all."""
     rng = np.random.default_rng(seed)
-    return Fixed(rng.normal(size=dataset.tuning.n_photos).astype(np.float32))
+    return Popularity(rng.normal(size=dataset.tuning.n_photos).astype(np.float32))
 
 
 def test_a_model_that_knows_the_taste_outweighs_noise(dataset: Dataset) -> None:
@@ -61,11 +51,10 @@ def test_a_model_that_says_the_opposite_is_left_out(dataset: Dataset) -> None:
 
 
 def test_units_make_weights_independent_of_a_models_scale(dataset: Dataset) -> None:
-    scores = noise(dataset, 1).of_photos
+    scores = noise(dataset, 1).photo_scores
     als = fit(recipe_of("als"), dataset.tuning.train)
-    found = [
-        learn_blend({"als": als, "fixed": Fixed(scores * scale)}, dataset.tuning, seed=0)[0] for scale in (1.0, 1_000.0)
-    ]
+    scaled = (Popularity(scores * np.float32(scale)) for scale in (1.0, 1_000.0))
+    found = [learn_blend({"als": als, "fixed": fixed}, dataset.tuning, seed=0)[0] for fixed in scaled]
     assert found[0] == pytest.approx(found[1], rel=1e-2, abs=1e-3)
 
 
@@ -80,13 +69,14 @@ def test_weights_are_the_maximum_of_the_likelihood() -> None:
     scores = rng.normal(size=(2, 4_000, 30)).astype(np.float32)
     chosen = (np.tensordot(truth, scores, 1) + rng.gumbel(size=(4_000, 30))).argmax(axis=1)
     relevant = np.arange(30) == chosen[:, None]
-    sampled = Sampled(scores, np.ones(2), relevant, np.zeros((4_000, 30)))
+    sampled = Sampled(scores, np.ones(2), relevant, np.ones((4_000, 30), dtype=bool))
     assert most_likely_weights(sampled) == pytest.approx(truth, abs=0.1)
 
 
-def test_a_blend_adds_what_its_models_say_in_their_units(dataset: Dataset) -> None:
-    one, two = Fixed(np.array([1, 2], dtype=np.float32)), Fixed(np.array([10, 0], dtype=np.float32))
+def test_a_blend_adds_what_its_models_say_compressed_in_their_units(dataset: Dataset) -> None:
+    one, two = (Popularity(np.array(scores, dtype=np.float32)) for scores in ([1, -2], [10, 0]))
     blend = blend_of({"one": one, "two": two}, {"one": 1.0, "two": 2.0}, {"one": 0.5, "two": 10.0})
-    assert blend.scores(dataset.final.histories[:1]).tolist() == [[4.0, 4.0]]
+    expected = [np.log(3.0) + 2 * np.log(2.0), -np.log(5.0)]
+    assert blend.scores(dataset.final.histories[:1])[0] == pytest.approx(expected)
     with pytest.raises(ValueError, match="needs a component"):
         Blend(()).scores(dataset.final.histories[:1])
