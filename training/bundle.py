@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from features.user_state import UserState
 from training.from_lake import history_of
 from training.interactions import Catalog, History, Ids, Interactions
+from training.models.blend import Blend
 from training.models.interface import Model, reasons_of, scores_of
-from training.models.recipes import MODELS, Recipe
+from training.models.kinds import KINDS
+from training.models.recipes import Recipe
 from training.retrieval import top_rows
 from training.storage import checksums, corrupt, digest, load_json, save_json, verify
 
@@ -50,7 +52,7 @@ class Bundle:
 
     @property
     def kind(self) -> str:
-        """ "als", "neighbor_score" or "popularity"."""
+        """ "blend", "als", "neighbor_score" or "popularity", for the most part: one of training/models."""
         return self.model.kind
 
     @property
@@ -74,7 +76,7 @@ class Bundle:
 
     def history(self, state: UserState) -> History:
         """The person's state in rows; photos that the model does not know are left out."""
-        return history_of(self.catalog, state)
+        return history_of(self.catalog, state, self.model.followed if isinstance(self.model, Blend) else None)
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """All photos' scores for the history, float32 (n_photos,). Do not write into it."""
@@ -153,7 +155,8 @@ def load_bundle(folder: str | os.PathLike[str], version: str | None = None) -> B
         verify(folder, manifest["files"])
         catalog = _load_catalog(folder, int(manifest["n_photos"]))
         component = manifest["components"][0]
-        model = MODELS[component["kind"]].load(folder, component["parameters"], len(catalog))
+        kind = component["kind"]
+        model = (Blend if kind == Blend.kind else KINDS[kind]).load(folder, component["parameters"], len(catalog))
         return Bundle(version or str(manifest["bundle_id"]), manifest, catalog, model)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise corrupt(folder / MANIFEST, f"not a manifest of this program ({error!r})") from None

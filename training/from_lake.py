@@ -15,20 +15,26 @@ from features.schema import INTERACTIONS
 from features.state import STATE_COLUMNS, InteractionState, interaction_state
 from features.user_state import UserState
 from training.interactions import (
+    NOBODY,
     Catalog,
     Events,
     History,
     Ids,
     Interactions,
     Rows,
+    UserIds,
     dismissals_beside,
     newest_of_each,
     row_of_each,
 )
 
 
-def history_of(catalog: Catalog, state: UserState) -> History:
-    """A person's state in catalog rows; a dismissed person's photos that are not favorites are negatives too."""
+def history_of(catalog: Catalog, state: UserState, followed: UserIds | None = None) -> History:
+    """A person's state in catalog rows; a dismissed person's photos that are not favorites are negatives too.
+
+    followed: the users whose rows contacts are; without them there are none.
+    """
+    contacts = NOBODY if followed is None else followed.rows(state.contacts).astype(np.int32)
     of_people, person = catalog.rows_of_owners(state.dismissed_people)
     people_times = np.asarray(state.dismissed_people_times, dtype=np.int64)
     return History.of(
@@ -36,6 +42,7 @@ def history_of(catalog: Catalog, state: UserState) -> History:
         np.asarray(state.favorite_times, dtype=np.int64),
         np.concatenate([catalog.rows(state.dismissed_ids), of_people]),
         np.concatenate([np.asarray(state.dismissed_times, dtype=np.int64), people_times[person]]),
+        contacts[contacts >= 0],
     )
 
 

@@ -59,6 +59,21 @@ class Catalog:
         return by_owner[ranges(starts, stops)], np.repeat(positions, stops - starts)
 
 
+@dataclass(frozen=True)
+class UserIds:
+    """Users by number: str objects, (n_users,), distinct."""
+
+    ids: Ids
+
+    @cached_property
+    def _rows(self) -> pd.Index[str]:
+        return _index(self.ids)
+
+    def rows(self, user_ids: Sequence[str] | Ids) -> Rows:
+        """Each user's row, −1 for somebody unknown."""
+        return _places(self._rows, user_ids)
+
+
 def _index(ids: Sequence[str] | Ids) -> pd.Index[str]:
     index: pd.Index[str] = pd.Index(np.asarray(ids, dtype=object), dtype=object)
     return index
@@ -96,7 +111,14 @@ class History:
     contacts: NDArray[np.int32] = field(default_factory=lambda: NOBODY)
 
     @classmethod
-    def of(cls, favorites: Rows, faved: Rows, dismissed: Rows, dismissed_at: Rows) -> History:
+    def of(
+        cls,
+        favorites: Rows,
+        faved: Rows,
+        dismissed: Rows,
+        dismissed_at: Rows,
+        contacts: NDArray[np.int32] = NOBODY,
+    ) -> History:
         """A clean history from rows and times; rows of −1 (photos that the catalog does not hold) are left out."""
         favorites, faved = newest_of_each(favorites[favorites >= 0], faved[favorites >= 0])
         dismissed, dismissed_at = dismissals_beside(favorites, dismissed[dismissed >= 0], dismissed_at[dismissed >= 0])
@@ -104,6 +126,7 @@ class History:
             photo_rows=np.concatenate([favorites, dismissed]).astype(np.int32),
             times=np.concatenate([faved, dismissed_at]).astype(np.int64),
             positive=np.arange(len(favorites) + len(dismissed)) < len(favorites),
+            contacts=contacts,
         )
 
     @property

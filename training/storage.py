@@ -68,8 +68,9 @@ def digest(content: dict[str, Any]) -> str:
 
 
 def checksums(folder: Path) -> dict[str, dict[str, Any]]:
-    """{name: {"bytes", "sha256"}} of the folder's files."""
-    return {path.name: _checksum(path) for path in sorted(folder.iterdir())}
+    """{name: {"bytes", "sha256"}} of the files in the folder and below."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
 
 
 def verify(folder: Path, expected: dict[str, dict[str, Any]]) -> None:

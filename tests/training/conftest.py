@@ -16,7 +16,7 @@ from features.schema import INTERACTIONS, TIMESTAMP, Kind
 from features.settings import Settings
 from training.from_lake import build_interactions
 from training.interactions import Interactions
-from training.models.recipes import Recipe
+from training.models.recipes import Recipe, blend_recipe
 from training.tracking import prepare_mlflow
 
 DAY = 86_400
@@ -105,7 +105,7 @@ def world() -> Interactions:
 
 
 def recipe_of(kind: str) -> Recipe:
-    """A recipe for the small world."""
+    """A recipe for the small world; of "blend" one of every sort of component."""
     settings = Settings(
         als_factors=8,
         als_regularization=1.0,
@@ -117,6 +117,14 @@ def recipe_of(kind: str) -> Recipe:
         seed=0,
         _env_file=None,  # type: ignore[call-arg]
     )
+    if kind == "blend":
+        recipes = {
+            **{name: Recipe.from_settings(settings, name) for name in ("popularity", "als")},
+            "item_knn": Recipe("item_knn", {"shrink": 10.0}),
+            "contact_vectors": Recipe("contact_vectors", {"als": "als"}),
+        }
+        weights = {"popularity": 0.1, "als": 1.0, "item_knn": 0.5, "contact_vectors": 0.25}
+        return blend_recipe(recipes, weights, {"popularity": 5.0, "als": 0.3, "item_knn": 0.2, "contact_vectors": 0.1})
     return Recipe.from_settings(settings, kind)
 
 

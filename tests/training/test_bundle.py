@@ -23,6 +23,7 @@ from features.user_state import UserState
 from tests.training.conftest import START, recipe_of, style_of
 from training.bundle import CHECKSUM, MANIFEST, Bundle, load_bundle, save_bundle
 from training.interactions import Interactions
+from training.models.blend import Blend
 from training.models.interface import Model, reasons_of, scores_of
 from training.models.recipes import MODELS, Recipe, fit
 from training.storage import WHAT_TO_DO, checksums, digest
@@ -30,7 +31,7 @@ from training.storage import WHAT_TO_DO, checksums, digest
 METRICS = {"als": {"ndcg_at_20": 0.25}}
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=[*MODELS, "blend"])
 def recipe_of_kind(request: pytest.FixtureRequest, recipe: Recipe) -> Recipe:
     return recipe_of(request.param)
 
@@ -116,7 +117,7 @@ def test_the_manifest_says_what_the_bundle_is(saved: Path, recipe_of_kind: Recip
     assert manifest["data_until"] == world.data_until
     counts = {name: manifest[name] for name in ("n_users", "n_photos", "n_favorites", "n_dismissals")}
     assert counts == {"n_users": 60, "n_photos": 120, "n_favorites": len(world.favorites), "n_dismissals": 0}
-    assert set(manifest["files"]) == {path.name for path in saved.iterdir()} - {MANIFEST}
+    assert set(manifest["files"]) == set(each_file(saved)) - {MANIFEST}
 
 
 def test_saving_returns_the_manifest_that_is_loaded(
@@ -142,9 +143,12 @@ def test_a_photo_is_not_similar_to_itself(saved: Path) -> None:
 
 
 def test_arrays_are_memory_mapped_and_read_only(saved: Path) -> None:
-    arrays = {name: value for name, value in vars(load_bundle(saved).model).items() if isinstance(value, np.ndarray)}
+    model = load_bundle(saved).model
+    parts = [one.model for one in model.components] if isinstance(model, Blend) else [model]
+    arrays = [value for part in parts for value in vars(part).values() if isinstance(value, np.ndarray)]
+    arrays = [array for array in arrays if array.dtype != object]
     assert arrays
-    for array in arrays.values():
+    for array in arrays:
         assert isinstance(array, np.memmap)
         assert not array.flags.writeable
 
@@ -156,8 +160,8 @@ def test_factors_are_stored_for_reading_row_by_row(als_folder: Path) -> None:
 
 
 def test_a_bundle_is_json_arrays_and_parquet(saved: Path) -> None:
-    assert {path.suffix for path in saved.iterdir()} == {".json", ".npy", ".parquet"}
-    for path in saved.glob("*.npy"):
+    assert {Path(name).suffix for name in each_file(saved)} == {".json", ".npy", ".parquet"}
+    for path in saved.rglob("*.npy"):
         assert not np.load(path, allow_pickle=False).dtype.hasobject
 
 
@@ -189,14 +193,14 @@ def corruption(folder: Path, file: str) -> CorruptModelError:
     """The error of loading; it must name the file and say what to do."""
     with pytest.raises(CorruptModelError) as caught:
         load_bundle(folder)
-    assert caught.value.field == file
+    assert caught.value.field == Path(file).name
     assert str(folder / file) in caught.value.message
     assert WHAT_TO_DO in caught.value.message
     return caught.value
 
 
 def each_file(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:

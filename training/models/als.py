@@ -6,7 +6,7 @@ regressions; a user's vector follows from the photo factors and the user's own h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from training.confidence import Weighting, fit_weighting, signed_confidence
 from training.interactions import Histories, History, Ids, Interactions
 from training.models.interface import Contributions, Scores
-from training.storage import load_array, save_array
+from training.storage import corrupt, load_array, save_array
 
 Factors = NDArray[np.float32]
 
@@ -152,6 +152,16 @@ class ALS:
             pq.write_table(pa.table({"user_id": pa.array(self.user_ids, pa.string())}), folder / "users.parquet")
         weighting = {name: value for name, value in vars(self.weighting).items() if name != "photo_degrees"}
         return {"factors": self.gram.shape[0], "regularization": self.regularization, "weighting": weighting}
+
+    def with_users(self, folder: Path) -> ALS:
+        """The same with the user factors that were saved in the folder, memory-mapped. Raises CorruptModelError."""
+        path = folder / "users.parquet"
+        try:
+            ids = pq.read_table(path, columns=["user_id"]).column("user_id").to_numpy().astype(object)
+        except (OSError, pa.ArrowException) as error:
+            raise corrupt(path, f"not readable as Parquet ({error})") from None
+        factors = load_array(folder, "user_factors", np.float32, (len(ids), self.gram.shape[0]))
+        return replace(self, user_factors=factors, user_ids=ids)
 
     @classmethod
     def load(cls, folder: Path, parameters: dict[str, Any], n_photos: int) -> ALS:

@@ -6,14 +6,21 @@ shown depends on nobody else who asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.interactions import Histories, History
-from training.models.interface import Contributions, Explained, Scores
+from training.interactions import Histories, History, UserIds
+from training.models.als import ALS
+from training.models.contact_vectors import ContactVectors
+from training.models.interface import Contributions, Model, Scores
+from training.models.kinds import KINDS
+
+Part = Model | ContactVectors
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Component:
     """One model of a blend, by its name there. unit: > 0, the usual spread of its scores."""
 
     name: str
-    model: Explained
+    model: Part
     weight: float
     unit: float
 
@@ -34,11 +41,18 @@ class Blend:
 
     components: tuple[Component, ...]
 
+    @cached_property
+    def followed(self) -> UserIds | None:
+        """Whose ids a history's contacts are rows of; None where contacts count for nothing."""
+        found = (one.model.als.user_ids for one in self.components if isinstance(one.model, ContactVectors))
+        return next((UserIds(ids) for ids in found if ids is not None), None)
+
     def scores(self, histories: Histories) -> Scores:
         """(n, n_photos). Raises ValueError for a blend of nothing."""
-        if not self.components:
-            raise ValueError("a blend needs a component")
-        first, *others = (_weighted(one, one.model.scores(histories)) for one in self.components)
+        weighty = [one for one in self.components if one.weight]
+        if not weighty:
+            raise ValueError("a blend needs a component with a weight")
+        first, *others = (_weighted(one, one.model.scores(histories)) for one in weighty)
         for scored in others:
             first += scored
         result: Scores = first
@@ -69,6 +83,40 @@ class Blend:
             if np.isfinite(found).any():
                 break
         return found
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write each component into a folder of its name; the returned parameters belong into the manifest."""
+        leaders = [one.model.als for one in self.components if isinstance(one.model, ContactVectors)]
+        saved = []
+        for one in self.components:
+            model, parameters = one.model, dict[str, Any]()
+            if isinstance(model, ContactVectors):
+                parameters = {"als": next(other.name for other in self.components if other.model is model.als)}
+            else:
+                (folder / one.name).mkdir()
+                if isinstance(model, ALS) and all(model is not als for als in leaders):
+                    model = replace(model, user_factors=None)
+                parameters = model.save(folder / one.name)
+            described = {"name": one.name, "kind": model.kind, "weight": one.weight, "unit": one.unit}
+            saved.append({**described, "parameters": parameters})
+        return {"components": saved}
+
+    @classmethod
+    def load(cls, folder: Path, parameters: dict[str, Any], n_photos: int) -> Blend:
+        """The blend with its components' arrays memory-mapped. Raises CorruptModelError."""
+        loaded: dict[str, Component] = {}
+        for one in parameters["components"]:
+            name, kind = str(one["name"]), one["kind"]
+            model: Part
+            if kind == ContactVectors.kind:
+                als = loaded[one["parameters"]["als"]]
+                if not isinstance(als.model, ALS):
+                    raise ValueError(f"{name} stands on {als.name}, which is no ALS")
+                model = ContactVectors(als.model.with_users(folder / als.name))
+            else:
+                model = KINDS[kind].load(folder / name, one["parameters"], n_photos)
+            loaded[name] = Component(name, model, float(one["weight"]), float(one["unit"]))
+        return cls(tuple(loaded.values()))
 
 
 def compressed(scores: NDArray[np.floating], unit: float) -> NDArray[np.floating]:

@@ -24,8 +24,11 @@ class Scorer(Protocol):
         ...
 
 
-class Explained(Scorer, Protocol):
-    """A scorer that says why, and which photos it takes for alike: what a blend is made of."""
+class Model(Scorer, Protocol):
+    """A fitted model. Its arrays are in catalog rows; it folds in anybody and stores nobody's history to do so."""
+
+    @property
+    def kind(self) -> str: ...
 
     def contributions(self, history: History, rows: NDArray[np.integer]) -> Contributions:
         """float64 (len(rows), n_favorites): what each favorite of the history adds to the score of each row.
@@ -37,13 +40,6 @@ class Explained(Scorer, Protocol):
     def similarities(self, row: int) -> Scores:
         """float32 (n_photos,): how alike each photo is to that of the row; −inf where nothing is known of it."""
         ...
-
-
-class Model(Explained, Protocol):
-    """A fitted model. Its arrays are in catalog rows; it folds in anybody and stores nobody's history to do so."""
-
-    @property
-    def kind(self) -> str: ...
 
     def save(self, folder: Path) -> dict[str, Any]: ...
 
@@ -57,6 +53,6 @@ def scores_of(scorer: Scorer, history: History) -> Scores:
     return result
 
 
-def reasons_of(model: Explained, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
+def reasons_of(model: Model, history: History, rows: NDArray[np.integer], n: int) -> Reasons:
     """For each row at most n favorites that raise it most: (photo row, contribution), strongest first."""
     return [strongest(history.favorites, of_row, n) for of_row in model.contributions(history, rows)]

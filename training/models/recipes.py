@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from features.settings import Settings
 from training.interactions import Interactions
 from training.models.als import ALS
+from training.models.blend import Blend, Component, Part
+from training.models.contact_vectors import ContactVectors
 from training.models.exact_ease import ExactEASE
 from training.models.interface import Model
 from training.models.item_item import ItemItem
@@ -20,8 +22,8 @@ from training.models.neighbor_score import NeighborScore
 from training.models.popularity import Popularity
 from training.models.user_knn import UserKNN
 
-MODELS: dict[str, type[Model]] = {"als": ALS, "neighbor_score": NeighborScore, "popularity": Popularity}
-"""The kinds that a training of the lake compares."""
+MODELS = ("als", "neighbor_score", "popularity")
+"""The kinds that a training of the lake compares with one another, and with the blend of them and others."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,58 @@ def fit(recipe: Recipe, interactions: Interactions) -> Model:
     return FITS[recipe.kind](interactions, **recipe.parameters)
 
 
+def fit_each(
+    recipes: Mapping[str, Recipe], interactions: Interactions, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Part]:
+    """Each recipe's model, by name. Contacts' vectors stand on the ALS that they name, which comes before them.
+
+    `progress` gets (fitted, to fit).
+    """
+    fitted: dict[str, Part] = {}
+    for done, (name, recipe) in enumerate(recipes.items()):
+        if recipe.kind == ContactVectors.kind:
+            als = fitted[recipe.parameters["als"]]
+            if not isinstance(als, ALS):
+                raise ValueError(f"{name} needs an ALS, not {recipe.parameters['als']}")
+            fitted[name] = ContactVectors(als)
+        else:
+            fitted[name] = fit(recipe, interactions)
+        if progress is not None:
+            progress(done + 1, len(recipes))
+    return fitted
+
+
+def blend_recipe(recipes: Mapping[str, Recipe], weights: Mapping[str, float], units: Mapping[str, float]) -> Recipe:
+    """The recipe of the blend of those models, in this order; an ALS that others stand on always is in it."""
+    weighty = [recipe for name, recipe in recipes.items() if name in weights]
+    stood_on = {recipe.parameters["als"] for recipe in weighty if recipe.kind == ContactVectors.kind}
+    return Recipe(
+        Blend.kind,
+        {
+            "components": [
+                {"name": name, **recipe.as_dict(), "weight": weights.get(name, 0.0), "unit": units.get(name, 1.0)}
+                for name, recipe in recipes.items()
+                if name in weights or name in stood_on
+            ]
+        },
+    )
+
+
+def blend_of(recipe: Recipe, models: Mapping[str, Part]) -> Blend:
+    """What the recipe of a blend makes of its fitted models."""
+    return Blend(
+        tuple(
+            Component(one["name"], models[one["name"]], one["weight"], one["unit"])
+            for one in recipe.parameters["components"]
+        )
+    )
+
+
+def _fit_blend(interactions: Interactions, *, components: Sequence[Mapping[str, Any]]) -> Blend:
+    recipes = {one["name"]: Recipe(one["kind"], dict(one["parameters"])) for one in components}
+    return blend_of(Recipe(Blend.kind, {"components": components}), fit_each(recipes, interactions))
+
+
 def _fit_als(interactions: Interactions, *, regularization: float, **parameters: Any) -> ALS:
     # `implicit` takes one λ for all: by the data's density, as λ scaled by frequency would be on average.
     density = len(interactions.favorites) / max(interactions.n_photos, 1)
@@ -91,6 +145,7 @@ def _fit_low_pass(interactions: Interactions, **parameters: Any) -> ItemItem:
 
 
 FITS: dict[str, Callable[..., Model]] = {
+    "blend": _fit_blend,
     "als": _fit_als,
     "user_knn": UserKNN.fit,
     "item_knn": _fit_item_knn,

@@ -16,8 +16,8 @@ from scipy.optimize import minimize
 
 from training.evaluation.numbering import Holdout
 from training.evaluation.ranking import in_batches
-from training.models.blend import Blend, Component, compressed
-from training.models.interface import Explained, Scorer
+from training.models.blend import compressed
+from training.models.interface import Scorer
 
 BEST = 100
 """Of each user the best photos of every model compete for the validation favorites. No list is longer, and a model that
@@ -53,11 +53,6 @@ def learn_blend(models: Mapping[str, Scorer], holdout: Holdout, seed: int) -> tu
     kept = weights > LEAST * weights.max()
     chosen = {name: float(weights[place]) for place, name in enumerate(names) if kept[place]}
     return chosen, {name: float(sampled.units[place]) for place, name in enumerate(names) if kept[place]}
-
-
-def blend_of(models: Mapping[str, Explained], weights: Mapping[str, float], units: Mapping[str, float]) -> Blend:
-    """The blend of those models that have a weight."""
-    return Blend(tuple(Component(name, models[name], weight, units[name]) for name, weight in weights.items()))
 
 
 def sample_scores(models: Sequence[Scorer], holdout: Holdout, seed: int) -> Sampled:

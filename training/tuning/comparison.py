@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,12 +14,10 @@ from training.evaluation.measures import by_segment, full_metrics, list_metrics,
 from training.evaluation.negatives import Cases
 from training.evaluation.ranking import Ranked, rank
 from training.interactions import Interactions
-from training.models.als import ALS
-from training.models.contact_vectors import ContactVectors
 from training.models.exact_ease import MOST_PHOTOS
-from training.models.interface import Explained, Scorer
-from training.models.recipes import Recipe, fit
-from training.tuning.blending import blend_of, learn_blend
+from training.models.interface import Scorer
+from training.models.recipes import Recipe, blend_of, blend_recipe, fit_each
+from training.tuning.blending import learn_blend
 from training.tuning.search import search_als, validation_ndcg
 
 ALS_SEEDS = 3
@@ -83,16 +82,17 @@ def compare(
         )
         als = found.changed(seed=seed)
     recipes = _recipes(als, tuning.train)
-    fitted = _fit_all(recipes, tuning.train, progress, "fit for validation")
+    fitted = fit_each(recipes, tuning.train, partial(progress, "fit for validation"))
     validated = {name: validation_ndcg(model, tuning) for name, model in fitted.items()}
     kept = _best_variants(validated)
     fitted, recipes, validated = (_only(fitted, kept), _only(recipes, kept), _only(validated, kept))
     servable = {name: model for name, model in fitted.items() if name != CEILING}
     weights, units = learn_blend(servable, tuning, seed)
-    validated["blend"] = validation_ndcg(blend_of(fitted, weights, units), tuning)
+    blend = blend_recipe(recipes, weights, units)
+    validated["blend"] = validation_ndcg(blend_of(blend, fitted), tuning)
 
-    models = _fit_all(recipes, final.train, progress, "fit on everything")
-    models["blend"] = blend_of(models, weights, units)
+    models = fit_each(recipes, final.train, partial(progress, "fit on everything"))
+    models["blend"] = blend_of(blend, models)
     chosen = max((name for name in validated if name != CEILING), key=lambda name: validated[name])
     ranked = rank(models[chosen], final.histories, final.n_photos, final.hidden, LISTED)
     tested: dict[str, Any] = {}
@@ -142,6 +142,7 @@ def _counts(dataset: Dataset) -> dict[str, int]:
 
 def _recipes(als: Recipe, train: Interactions) -> dict[str, Recipe]:
     """By name; ALS from several seeds, and variants of the item-item operators, of which one each is kept."""
+    has_contacts = train.contacts is not None and len(train.contacts.rows) > 0
     half_life = {"half_life_days": als.parameters["half_life_days"]}
     return {
         "popularity": Recipe("popularity", half_life),
@@ -155,6 +156,7 @@ def _recipes(als: Recipe, train: Interactions) -> dict[str, Recipe]:
         },
         "als": als,
         **{f"{SEEDED}{one}": als.changed(seed=int(als.parameters["seed"]) + one) for one in range(1, ALS_SEEDS)},
+        **({"contact_vectors": Recipe("contact_vectors", {"als": "als"})} if has_contacts else {}),
     }
 
 
@@ -170,19 +172,6 @@ def _best_variants(validated: Mapping[str, float]) -> dict[str, str]:
 
 def _only(named: Mapping[str, T], kept: Mapping[str, str]) -> dict[str, T]:
     return {kept[name]: one for name, one in named.items() if name in kept}
-
-
-def _fit_all(
-    recipes: Mapping[str, Recipe], train: Interactions, progress: Progress, stage: str
-) -> dict[str, Explained]:
-    models: dict[str, Explained] = {}
-    for done, (name, recipe) in enumerate(recipes.items()):
-        models[name] = fit(recipe, train)
-        progress(stage, done + 1, len(recipes))
-    als = models["als"]
-    if train.contacts is not None and len(train.contacts.rows) and isinstance(als, ALS):
-        models["contact_vectors"] = ContactVectors(als)
-    return models
 
 
 def lists_of(dataset: Dataset, lists: Ranked) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from tests.training.conftest import START, interactions_of, recipe_of
 from training.interactions import History, Interactions
 from training.models.interface import Model, reasons_of, scores_of
+from training.models.kinds import KINDS
 from training.models.recipes import MODELS, Recipe, fit
 from training.retrieval import top_rows
 
@@ -42,7 +43,7 @@ class ModelTests:
         return fit(recipe_of_kind, world)
 
     def test_it_says_what_it_does_with_a_dismissal(self) -> None:
-        assert "A dismissal" in (MODELS[self.kind].__doc__ or "")
+        assert "A dismissal" in (KINDS[self.kind].__doc__ or "")
 
     def test_scores_are_finite_float32_for_every_history(self, model: Model, world: Interactions) -> None:
         for what in (
@@ -59,7 +60,7 @@ class ModelTests:
 
     def test_it_survives_saving(self, model: Model, world: Interactions, tmp_path: Path) -> None:
         parameters = model.save(tmp_path)
-        loaded = MODELS[self.kind].load(tmp_path, parameters, world.n_photos)
+        loaded = KINDS[self.kind].load(tmp_path, parameters, world.n_photos)
         what, rows = world.history(7), np.array([0, 5])
         assert (scores_of(loaded, what) == scores_of(model, what)).all()
         assert reasons_of(loaded, what, rows, 3) == reasons_of(model, what, rows, 3)

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from tests.training.conftest import recipe_of, world_rows
 from training.evaluation.dataset import Dataset, load_dataset
 from training.interactions import Histories
-from training.models.blend import Blend
 from training.models.popularity import Popularity
 from training.models.recipes import fit
-from training.tuning.blending import Sampled, blend_of, learn_blend, most_likely_weights
+from training.tuning.blending import Sampled, learn_blend, most_likely_weights
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +70,3 @@ def test_weights_are_the_maximum_of_the_likelihood() -> None:
     relevant = np.arange(30) == chosen[:, None]
     sampled = Sampled(scores, np.ones(2), relevant, np.ones((4_000, 30), dtype=bool))
     assert most_likely_weights(sampled) == pytest.approx(truth, abs=0.1)
-
-
-def test_a_blend_adds_what_its_models_say_compressed_in_their_units(dataset: Dataset) -> None:
-    one, two = (Popularity(np.array(scores, dtype=np.float32)) for scores in ([1, -2], [10, 0]))
-    blend = blend_of({"one": one, "two": two}, {"one": 1.0, "two": 2.0}, {"one": 0.5, "two": 10.0})
-    expected = [np.log(3.0) + 2 * np.log(2.0), -np.log(5.0)]
-    assert blend.scores(dataset.final.histories[:1])[0] == pytest.approx(expected)
-    with pytest.raises(ValueError, match="needs a component"):
-        Blend(()).scores(dataset.final.histories[:1])
