@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.lake import Lake
-from features.schema import INTERACTIONS
-from features.state import STATE_COLUMNS, InteractionState, interaction_state
+from features.schema import CONTACTS, INTERACTIONS
+from features.state import STATE_COLUMNS, InteractionState, current_contacts, interaction_state
 from features.user_state import UserState
 from training.interactions import (
     NOBODY,
     Catalog,
+    Contacts,
     Events,
     History,
     Ids,
@@ -72,6 +73,25 @@ def load_interactions(lake: Lake, version: int | None = None, as_of: datetime | 
     """The lake's interactions as of a table version and a moment (default: the newest, everything)."""
     log, found = load_log(lake, version)
     return build_interactions(log, as_of=as_of, lake_versions={INTERACTIONS.name: found})
+
+
+def load_contacts(lake: Lake, version: int | None = None) -> tuple[pa.Table, int]:
+    """Who follows whom (user_id, contact_id), and the version of the table that says so (−1: there is no table yet).
+
+    Nobody knows when somebody was followed, only when that was first seen: a temporal split keeps all of them.
+    """
+    found = lake.version(CONTACTS) if version is None else version
+    return current_contacts(lake.scan(CONTACTS, version=found)), -1 if found is None else found
+
+
+def with_contacts(interactions: Interactions, follows: pa.Table, version: int) -> Interactions:
+    """The same, with those of the follows that are between its users; version: that of the table `contacts`."""
+    followers, followed = (_index_of(interactions.user_ids, follows.column(name)) for name in ("user_id", "contact_id"))
+    return replace(
+        interactions,
+        contacts=Contacts.of(followers, followed, interactions.n_users),
+        lake_versions={**interactions.lake_versions, CONTACTS.name: version},
+    )
 
 
 def build_interactions(

@@ -11,10 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.lake import Lake
-from features.schema import INTERACTIONS, Kind
+from features.schema import CONTACTS, INTERACTIONS, Kind
 from features.user_state import UserState
 from tests.training.conftest import DAY, START, Row, interactions_of, log_of
-from training.from_lake import build_interactions, history_of, load_interactions, temporal_split, utc
+from training.from_lake import (
+    build_interactions,
+    history_of,
+    load_contacts,
+    load_interactions,
+    temporal_split,
+    utc,
+    with_contacts,
+)
 from training.interactions import Catalog, History
 
 
@@ -193,3 +201,37 @@ def test_the_split_counts_what_could_not_be_known() -> None:
     assert split.train.user_ids[split.test_users].tolist() == ["u1"]
     assert [split.train.catalog.photo_ids[p].tolist() for p in split.test_photos] == [["b"]]
     assert split.reachable == 1 / 3
+
+
+# Contacts
+
+
+def follow(*rows: tuple[str, str, str, int]) -> pa.Table:
+    """Rows of the table `contacts`: follower, followed, follow or unfollow, day."""
+    columns = [[utc(START + day * DAY) for *_, day in rows]] * 2
+    names = ["user_id", "contact_id", "kind", "event_timestamp", "created_timestamp"]
+    values = [*([row[place] for row in rows] for place in range(3)), *columns]
+    return pa.table(dict(zip(names, values, strict=True)), schema=CONTACTS.schema)
+
+
+def test_contacts_are_those_still_followed_at_the_version_read(lake: Lake) -> None:
+    lake.append(CONTACTS, follow(("u1", "u2", "follow", 0), ("u1", "u3", "follow", 0)))
+    before = lake.version(CONTACTS)
+    lake.append(CONTACTS, follow(("u1", "u2", "unfollow", 1)))
+    now, version = load_contacts(lake)
+    assert (now.to_pylist(), version) == ([{"user_id": "u1", "contact_id": "u3"}], lake.version(CONTACTS))
+    assert load_contacts(lake, before)[0].num_rows == 2
+
+
+def test_a_lake_without_contacts_has_nobody_followed(lake: Lake) -> None:
+    table, version = load_contacts(lake)
+    assert (table.num_rows, version) == (0, -1)
+
+
+def test_contacts_with_favorites_become_rows_of_histories(lake: Lake) -> None:
+    world = interactions_of({"u1": ["a"], "u2": ["a"], "u3": ["b"]})
+    lake.append(CONTACTS, follow(("u1", "u3", "follow", 0), ("u1", "nobody", "follow", 0), ("who", "u1", "follow", 0)))
+    known = with_contacts(world, *load_contacts(lake))
+    assert known.user_ids[known.history(0).contacts].tolist() == ["u3"]
+    assert known.history(1).contacts.tolist() == []
+    assert known.lake_versions[CONTACTS.name] == lake.version(CONTACTS)

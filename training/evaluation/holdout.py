@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from training.bundle import Bundle
 from training.evaluation import metrics
+from training.evaluation.numbering import Holdout
 from training.evaluation.ranking import rank
 from training.from_lake import Split
 from training.interactions import Catalog, Histories, History
@@ -70,10 +71,7 @@ def evaluate(
 
     The split needs at least one test user. `progress` gets (lists made, lists to make).
     """
-    train, n_test = split.train, len(split.test_users)
-    histories = train.histories(split.test_users.astype(np.int64))
-    hidden = [_hidden(split, user, what) for user, what in zip(split.test_users, histories, strict=True)]
-    relevant = np.array([len(photos) for photos in split.test_photos])
+    train, n_test, holdout = split.train, len(split.test_users), holdout_of_split(split)
     result = {}
     for done, (name, model) in enumerate(models.items()):
 
@@ -81,19 +79,35 @@ def evaluate(
             if progress is not None:
                 progress(before + lists, len(models) * n_test)
 
-        ranked = rank(model, histories, train.n_photos, hidden, k, made).rows
-        hits = np.array([np.isin(ranked[i], photos) for i, photos in enumerate(split.test_photos)])
+        ranked = rank(model, holdout.histories, train.n_photos, holdout.hidden, k, made).rows
+        hits = np.array([np.isin(ranked[i], photos) for i, photos in enumerate(holdout.relevant_rows)])
         result[name] = Evaluation(
             k=k,
-            ndcg=metrics.ndcg(hits, relevant),
-            recall=metrics.recall(hits, relevant),
-            average_precision=metrics.average_precision(hits, relevant),
+            ndcg=metrics.ndcg(hits, holdout.relevant),
+            recall=metrics.recall(hits, holdout.relevant),
+            average_precision=metrics.average_precision(hits, holdout.relevant),
             coverage=metrics.coverage(ranked, train.n_photos),
             novelty=metrics.novelty(ranked, train.photo_degrees, train.n_users),
         )
     return result
 
 
+def holdout_of_split(split: Split) -> Holdout:
+    """Whom a temporal split asks, what of them is known, and which photos of the catalog should be found."""
+    users = split.test_users.astype(np.int64)
+    histories = split.train.histories(users)
+    return Holdout(
+        train=split.train,
+        user_ids=split.train.user_ids[users],
+        histories=histories,
+        relevant_rows=[np.sort(photos) for photos in split.test_photos],
+        relevant=np.array([len(photos) for photos in split.test_photos], dtype=np.int64),
+        hidden=[_hidden(split, user, what) for user, what in zip(split.test_users, histories, strict=True)],
+        absent_users=np.empty(0, dtype=np.int64),
+        absent_items=np.empty(0, dtype=object),
+    )
+
+
 def _hidden(split: Split, user: int, history: History) -> NDArray[np.int64]:
     own, _ = split.train.catalog.rows_of_owners([split.train.user_ids[user]])
-    return np.concatenate([history.photo_rows.astype(np.int64), own])
+    return np.unique(np.concatenate([history.photo_rows.astype(np.int64), own]))
