@@ -255,7 +255,7 @@ def _sources(
     if champion is not None and history is not None:
         if champion.bundle.kind == "popularity":
             yield from_champion(champion, history, exclusions, "popular", first)
-        elif len(history.favorites):
+        elif len(history.favorites) or len(history.contacts):
             yield from_champion(champion, history, exclusions, "personalized", first)
     if neighbors is not None:
         yield from_lists(neighbors.photo_ids, neighbors.photo_owners, neighbors.photo_scores, "neighbors")

@@ -26,8 +26,8 @@ from serving.ranking import Recommender
 from serving.runtime import Runtime
 from serving.tokens import open_vault
 from training.bundle import save_bundle
-from training.from_lake import build_interactions
-from training.models.recipes import Recipe, fit
+from training.from_lake import build_interactions, with_contacts
+from training.models.recipes import Recipe, blend_recipe, fit
 
 STYLES = 3
 OWNERS = [f"{number:02d}@N01" for number in range(20)]
@@ -89,6 +89,11 @@ def state_of(user_id: str, favorites: list[str], **more: object) -> UserState:
     return replace(state, **more)  # type: ignore[arg-type]
 
 
+def fan_of(style: int, number: int) -> str:
+    """A user of the training data with that main style; number below 20."""
+    return f"9{number * STYLES + style:02d}@N02"
+
+
 def _log() -> pa.Table:
     """Sixty users with one main style each; every photo has a few favoriters."""
     rng = np.random.default_rng(3)
@@ -111,6 +116,14 @@ def _log() -> pa.Table:
             "faved_at": times,
         }
     )
+
+
+def _blend(recipes: dict[str, Recipe]) -> Recipe:
+    """Of ALS, popularity and the contacts' vectors."""
+    parts = {kind: recipes[kind] for kind in ("als", "popularity")}
+    parts["contact_vectors"] = Recipe("contact_vectors", {"als": "als"})
+    weights = {"als": 1.0, "popularity": 0.1, "contact_vectors": 0.5}
+    return blend_recipe(parts, weights, {"als": 0.3, "popularity": 5.0, "contact_vectors": 0.3})
 
 
 @dataclass(frozen=True)
@@ -136,11 +149,12 @@ def make_world(home: Path) -> World:
     online = OnlineFeatures(settings)
     online.write_photo_cards(card_of(p) for p in PHOTOS)
     online.write_user_cards(UserCard(o, f"Owner {o}", None, f"https://live.staticflickr.com/{o}.jpg") for o in OWNERS)
-    interactions = build_interactions(_log())
-    bundles = {kind: home / "bundles" / kind for kind in ("als", "neighbor_score", "popularity")}
+    interactions = with_contacts(build_interactions(_log()), pa.table({"user_id": [], "contact_id": []}), -1)
+    recipes = {kind: Recipe.from_settings(settings, kind) for kind in ("als", "neighbor_score", "popularity")}
+    recipes["blend"] = _blend(recipes)
+    bundles = {kind: home / "bundles" / kind for kind in recipes}
     for kind, folder in bundles.items():
-        recipe = Recipe.from_settings(settings, kind)
-        save_bundle(folder, recipe, fit(recipe, interactions), interactions, {})
+        save_bundle(folder, recipes[kind], fit(recipes[kind], interactions), interactions, {})
     champions = {kind: load_champion(kind, folder) for kind, folder in bundles.items()}
     by_popularity = sorted(PHOTOS, key=lambda p: int(p) % 7)
     popular = PopularPhotos(

@@ -26,6 +26,7 @@ from tests.serving.conftest import (
     PHOTOS,
     World,
     candidates_of,
+    fan_of,
     is_gone,
     is_unsafe,
     of_style,
@@ -73,7 +74,7 @@ def states(draw: st.DrawFn) -> UserState:
 
 @given(
     state=states(),
-    kind=st.sampled_from(["als", "neighbor_score", "popularity", None]),
+    kind=st.sampled_from(["als", "blend", "neighbor_score", "popularity", None]),
     candidates=st.lists(st.sampled_from(PHOTOS), unique=True, max_size=60),
     limit=st.integers(5, 40),
 )
@@ -117,6 +118,26 @@ def test_a_wall_follows_the_taste_of_the_favorites(recommender: Make, world: Wor
         assert answer.strategy == "personalized"
         assert not answer.degraded
         assert Counter(style_of(p) for p in ids(answer))[style] >= 15
+
+
+@pytest.mark.parametrize("kind", ["als", "blend"])
+def test_each_wall_says_which_favorites_speak_for_its_photos(recommender: Make, world: World, kind: str) -> None:
+    world.online.write_user_states([state_of("29@N09", of_style(1, 12))])
+    answer = recommender(kind).recommend("29@N09", limit=20)
+    assert Counter(style_of(p) for p in ids(answer))[1] >= 15
+    for photo in answer.photos:
+        assert 0 < sum(reason.weight for reason in photo.reasons) <= 1.001
+        assert all(showable(reason.photo_id) for reason in photo.reasons)
+
+
+def test_whom_a_person_follows_makes_a_wall_before_the_first_favorite(recommender: Make, world: World) -> None:
+    for style in range(3):
+        fans = tuple(fan_of(style, number) for number in range(6))
+        world.online.write_user_states([state_of("28@N09", [], contacts=fans)])
+        answer = recommender("blend").recommend("28@N09", limit=20)
+        assert (answer.strategy, answer.degraded) == ("personalized", False)
+        assert Counter(style_of(p) for p in ids(answer))[style] >= 12
+        assert recommender("als").recommend("28@N09", limit=20).strategy == "popular"
 
 
 def test_a_favorite_of_a_second_ago_changes_the_wall_and_leaves_it(
