@@ -25,6 +25,7 @@ from training.models.recipes import Recipe
 from training.tuning.comparison import compare
 
 SEEDS, TRIALS, NEGATIVES = (0, 1, 2), 30, 1_000
+SHORT = (("sampled", "hr_at_10"), ("sampled", "ndcg_at_10"), ("full", "recall_at_20"))
 BARS = {
     "als": {"sampled/hr_at_10": 0.290, "sampled/ndcg_at_10": 0.176},
     "blend": {"sampled/hr_at_10": 0.310, "sampled/ndcg_at_10": 0.188, "full/recall_at_20": 0.045},
@@ -49,11 +50,11 @@ def measure(folder: Path, seed: int) -> dict[str, Any]:
         progress=lambda stage, made, total: None,
     ).result
     result["seconds"] = round(time.monotonic() - began)
-    print(
-        f"seed {seed}: {result['seconds']} s, {result['blend']}, {result['recipes']['als']}",
-        file=sys.stderr,
-        flush=True,
-    )
+    found = {
+        name: {metric: round(result["models"][name][kind][metric]["mean"], 4) for kind, metric in SHORT}
+        for name in ("als", "blend")
+    }
+    print(f"seed {seed}: {result['seconds']} s, chosen {result['chosen']}, {found}", file=sys.stderr, flush=True)
     return result
 
 

@@ -88,7 +88,36 @@ class Settings(BaseSettings):
     confidence_alpha_dismissal: float = Field(10.0, gt=0, description="α_d: a dismissal's confidence is 1 + α_d·w.")
     recency_half_life_days: float = Field(60.0, gt=0, description="Days after which a favorite's weight is halved.")
     degree_exponent: float = Field(0.35, ge=0, le=1, description="0: no degree weighting; 0.5: 1/√(degree·degree).")
+    train_blend: bool = Field(True, description="Compare a blend of all models too, and register it where it is best.")
+    blend_als_seeds: int = Field(
+        1, ge=1, le=5, description="How many ALS of different starts a blend averages: each is a scan more in serving."
+    )
     holdout_days: float = Field(14.0, gt=0, description="The newest days, held out to evaluate.")
+    gate_coverage: float = Field(
+        0.8, ge=0, le=1, description="The gate: a challenger covers at least this share of what the champion covers…"
+    )
+    gate_segment_loss: float = Field(
+        0.1, ge=0, le=1, description="…loses at most this share of NDCG in any segment of users by activity…"
+    )
+    gate_catalog: float = Field(
+        0.5, ge=0, le=1, description="…knows at least this share of the photos that the champion knows…"
+    )
+    gate_latency_ms: float = Field(
+        25.0, gt=0, description="…and makes 95 % of recommendations within so many milliseconds."
+    )
+    retrain_growth: float = Field(
+        0.1, gt=0, description="A training is due when favorites are by this share more, or fewer, than the champion's…"
+    )
+    retrain_drift: float = Field(
+        0.25, gt=0, description="…or when a distribution has drifted by more than this (population stability index)…"
+    )
+    retrain_max_days: float = Field(30.0, gt=0, description="…or when the champion is so old.")
+    retrain_min_hours: float = Field(
+        6.0, ge=0, description="No training is due sooner after the last; twice as long for each that the gate refused."
+    )
+    retrain_check_hours: float = Field(
+        1.0, ge=0, description="The scheduler asks so often whether a training is due, and runs it; 0: it never does."
+    )
     seed: int = Field(0, description="The same seed and data give the same model.")
 
     # Serving

@@ -23,7 +23,7 @@ from features.settings import Settings
 from pipelines.processes import Child, Children, children, require_free_port
 
 if TYPE_CHECKING:
-    from pipelines.train_job import TrainReport
+    from pipelines.train.job import TrainReport
 
 HOST = "127.0.0.1"
 PROGRAM = (sys.executable, "-m", "photo_recommender")
@@ -203,7 +203,7 @@ def _build_features(settings: Settings, report: Any) -> None:
 
 
 def _train(settings: Settings, report: Any) -> TrainReport:
-    from pipelines.train_job import train
+    from pipelines.train.job import train
 
     return train(settings, progress=report)
 

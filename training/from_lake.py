@@ -90,7 +90,7 @@ def with_contacts(interactions: Interactions, follows: pa.Table, version: int) -
     return replace(
         interactions,
         contacts=Contacts.of(followers, followed, interactions.n_users),
-        lake_versions={**interactions.lake_versions, CONTACTS.name: version},
+        lake_versions=interactions.lake_versions | ({} if version < 0 else {CONTACTS.name: version}),
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands `train` and `models`: learn a new model, and say which one is champion."""
+"""The command `train`: learn a new model, which becomes champion if it passes the gate."""
 
 from __future__ import annotations
 
@@ -8,78 +8,51 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pipelines.train_job import TrainReport
-    from training.tracking import RegisteredVersion
+    from pipelines.train.job import TrainReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Adds the command."""
     app.command("train")(train)
-    models = typer.Typer(no_args_is_help=True, help="The registered models: list, promote, rollback.")
-    models.command("list")(list_models)
-    models.command("promote")(promote)
-    models.command("rollback")(rollback)
-    app.add_typer(models, name="models")
 
 
-def train(as_json: Json = False) -> None:
+def train(
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Only if there is enough new data or drift, or the champion is old.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Train on the lake, evaluate, and make the result champion if it passes the gate."""
+    from datetime import UTC, datetime
+
     from features.errors import DependencyError
     from features.logs import configure_logging
     from features.progress import progress_bars
     from features.settings import get_settings
-    from pipelines import train_job
+    from pipelines import retrain
+    from pipelines.train import job
 
     settings = get_settings()
     configure_logging(settings, level=30)
+    if if_due:
+        decision = retrain.due(settings, datetime.now(UTC))
+        if not decision.due:
+            if as_json:
+                _print_json({"skipped": True, **decision.as_dict()})
+            else:
+                typer.echo(f"skipped: {decision.reason}")
+            return
+        typer.echo(decision.reason, err=True)
     with progress_bars() as report:
-        trained = train_job.train(settings, progress=report)
+        trained = job.train(settings, progress=report)
     if as_json:
         _print_json(trained.as_dict())
     else:
         _print_report(trained)
     if trained.version is None:
         raise DependencyError(f"the model was not registered and lies in {trained.bundle}: {trained.problems[0]}")
-
-
-def list_models(as_json: Json = False) -> None:
-    """The registered versions, newest first."""
-    from features.settings import get_settings
-    from training.tracking import list_versions
-
-    versions = list_versions(get_settings())
-    if as_json:
-        _print_json([_as_json(version) for version in versions])
-        return
-    if not versions:
-        typer.echo("no model is registered yet: `photo-recommender train` makes the first")
-        return
-    table = _table("version", "alias", "kind", "gate", "created", "reason")
-    for version in versions:
-        created = f"{version.created_at:%Y-%m-%d %H:%M}"
-        aliases = ", ".join(version.aliases)
-        table.add_row(version.version, aliases, version.kind, version.gate, created, version.gate_reason)
-    _print_table(table)
-
-
-def promote(
-    version: Annotated[str, typer.Argument(help="Its number, as in `models list`.")], as_json: Json = False
-) -> None:
-    """Make a registered version champion, whatever the gate said."""
-    from features.settings import get_settings
-    from training import tracking
-
-    _print_champion(tracking.promote(get_settings(), version), as_json)
-
-
-def rollback(as_json: Json = False) -> None:
-    """Make the champion before the current one champion again."""
-    from features.settings import get_settings
-    from training import tracking
-
-    _print_champion(tracking.rollback(get_settings()), as_json)
 
 
 def _print_report(trained: TrainReport) -> None:
@@ -96,28 +69,8 @@ def _print_report(trained: TrainReport) -> None:
         typer.echo(f"version {trained.version} ({trained.kind}) is {alias}: {trained.reason}")
 
 
-def _print_champion(chosen: RegisteredVersion, as_json: bool) -> None:
-    if as_json:
-        _print_json(_as_json(chosen))
-    else:
-        typer.echo(f"version {chosen.version} ({chosen.kind}) is champion")
-
-
-def _as_json(version: RegisteredVersion) -> dict[str, Any]:
-    return {**vars(version), "created_at": version.created_at.isoformat()}
-
-
 def _print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2))
-
-
-def _table(*columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table()
-    for column in columns:
-        table.add_column(column)
-    return table
 
 
 def _print_table(table: Any) -> None:

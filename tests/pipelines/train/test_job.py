@@ -23,17 +23,19 @@ from features.lake import Lake, open_lake
 from features.progress import Report
 from features.schema import INTERACTIONS, Kind
 from features.settings import Settings
-from pipelines.train_job import UNREGISTERED, TrainReport, train
+from pipelines.train.job import UNREGISTERED, TrainReport, train
 from tests.training.conftest import DAY, START, Row, append_to, give_mlflow, log_of, world_rows
 from training import tracking
 from training.bundle import Bundle, load_bundle
 from training.evaluation.holdout import evaluate
-from training.from_lake import Split, temporal_split, utc
-from training.models.recipes import Recipe, fit
+from training.from_lake import Split, build_interactions, temporal_split, utc
+from training.models.blend import Blend
+from training.models.interface import scores_of
+from training.models.recipes import MODELS, Recipe, fit
 
 DAYS = 100
 NOW = utc(START + DAYS * DAY)
-SMALL = {"als_factors": 8, "als_iterations": 5, "als_regularization": 1.0}
+SMALL = {"als_factors": 8, "als_iterations": 5, "als_regularization": 1.0, "train_blend": False}
 BAD = {"als_factors": 1, "als_iterations": 1, "als_regularization": 1e6}
 """An ALS that can't learn anything."""
 
@@ -123,18 +125,19 @@ class First:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> First:
-    settings = Settings(home=tmp_path_factory.mktemp("first"), _env_file=None, **SMALL)  # type: ignore[call-arg]
+    with_blend = {**SMALL, "train_blend": True}
+    settings = Settings(home=tmp_path_factory.mktemp("first"), _env_file=None, **with_blend)  # type: ignore[call-arg]
     give_mlflow(settings, tmp_path_factory.getbasetemp())
     lake, progress = open_lake(settings), list[tuple[str, int, int]]()
     append_to(lake, WORLD)
     return First(settings, lake, trained(settings, lambda *call: progress.append(call)), progress)
 
 
-def test_the_first_training_registers_the_best_of_the_three(first: First) -> None:
+def test_the_first_training_registers_the_best_of_all(first: First) -> None:
     report = first.report
     assert (report.skipped, report.passed, report.kind, report.version) == (False, True, "als", "1")
     assert "als is the best of" in report.reason
-    assert set(report.metrics) == {"als", "neighbor_score", "popularity"}
+    assert set(report.metrics) == {"als", "blend", "neighbor_score", "popularity"}
     assert max(report.metrics, key=lambda kind: report.metrics[kind]["ndcg_at_20"]) == "als"
     assert report.problems == []
     assert aliases(first.settings) == {"champion": "1"}
@@ -170,7 +173,16 @@ def test_the_bundle_goes_to_the_registry_and_nowhere_else(first: First) -> None:
 
 
 def test_every_stage_reports_that_it_begins_and_ends(first: First) -> None:
-    assert set(first.report.seconds) >= {"read", "split", "fit als", "evaluate", "refit", "save", "register"}
+    assert set(first.report.seconds) >= {
+        "read",
+        "split",
+        "learn the blend",
+        "fit",
+        "evaluate",
+        "refit",
+        "save",
+        "register",
+    }
     for stage in first.report.seconds:
         assert (f"train: {stage}", 0, 1) in first.progress
         assert (f"train: {stage}", 1, 1) in first.progress
@@ -178,9 +190,46 @@ def test_every_stage_reports_that_it_begins_and_ends(first: First) -> None:
 
 def test_all_models_are_measured_by_fold_in_from_the_histories_before_the_cut(first: First) -> None:
     split = split_of(WORLD)
-    models = {kind: fit(Recipe.from_settings(first.settings, kind), split.train) for kind in first.report.metrics}
+    models = {kind: fit(Recipe.from_settings(first.settings, kind), split.train) for kind in MODELS}
     for kind, evaluation in evaluate(models, split).items():
         assert first.report.metrics[kind] == pytest.approx(evaluation.summary())
+
+
+# The blend
+
+
+def test_a_blend_that_is_best_is_registered_with_weights_from_before_the_cut(small: Settings, lake: Lake) -> None:
+    """An ALS that can't learn leaves the place to item-item operators, which the blend finds on the days before."""
+    append_to(lake, WORLD)
+    report = trained(changed(small, **BAD, train_blend=True))
+    assert (report.kind, report.version) == ("blend", "1")
+    assert report.metrics["blend"]["ndcg_at_20"] > 2 * report.metrics["als"]["ndcg_at_20"]
+    bundle = champion(small)
+    assert isinstance(bundle.model, Blend)
+    learned = {one.name: one.weight for one in bundle.model.components}
+    assert max(learned, key=lambda name: learned[name]) in ("item_knn", "local_ease", "low_pass")
+    recipe = Recipe.from_manifest(bundle.manifest["training"])
+    again = fit(recipe, build_interactions(log_of(WORLD)))
+    history = build_interactions(log_of(WORLD)).history(3)
+    assert bundle.scores(history) == pytest.approx(scores_of(again, history), rel=1e-4)
+
+
+def test_what_comes_after_the_cut_does_not_change_the_weights(small: Settings, lake: Lake) -> None:
+    settings = changed(small, **BAD, train_blend=True)
+    append_to(lake, WORLD)
+    trained(settings)
+    first = champion(small).manifest["training"]
+    cut = split_of(WORLD).cut
+    append_to(
+        lake, [(user, photo, owner, Kind.UNFAVORITE, cut + DAY) for user, photo, owner, _, at in WORLD if at > cut][:9]
+    )
+    trained(settings)
+    assert champion(small).manifest["training"] == first
+
+
+def test_with_few_people_before_the_cut_there_is_no_blend(small: Settings, lake: Lake) -> None:
+    append_to(lake, [row for row in WORLD if row[0] < "u012"])
+    assert "blend" not in trained(changed(small, train_blend=True)).metrics
 
 
 def test_events_after_now_do_not_count(small: Settings, lake: Lake) -> None:
@@ -458,7 +507,7 @@ def test_a_training_killed_while_it_registers_leaves_the_old_champion_and_can_be
         import os, signal
         from mlflow import MlflowClient
         from features.settings import get_settings
-        from pipelines.train_job import train
+        from pipelines.train.job import train
 
         def killed(*_, **__):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -466,7 +515,7 @@ def test_a_training_killed_while_it_registers_leaves_the_old_champion_and_can_be
         MlflowClient.set_registered_model_alias = killed
         train(get_settings())
     """)
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, **changed(small, seed=1).environment(), "PYTHONPATH": str(root)}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, cwd=small.home, check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL

@@ -1,0 +1,175 @@
+"""What a training compares before it decides: its models, the blend of them, and the champion, on the newest days.
+
+The blend's weights are learned on the days before those, so that the days on which all are compared are new to all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import pyarrow as pa
+
+from features.errors import CorruptModelError
+from features.lake import Lake
+from features.settings import Settings
+from pipelines.train.stages import Job
+from training import tracking
+from training.bundle import load_bundle
+from training.evaluation.holdout import Evaluation, OtherCatalog, evaluate, holdout_of_split
+from training.from_lake import Split, load_contacts, temporal_split, utc, with_contacts
+from training.gate import Decision, decide, first_champion, undecided
+from training.interactions import Interactions
+from training.models.blend import Blend
+from training.models.contact_vectors import ContactVectors
+from training.models.interface import Model, Scorer
+from training.models.recipes import MODELS, Recipe, blend_of, fit, fit_each
+from training.tuning.candidates import SERVED, candidates, tune
+
+LEAST_USERS = 20
+"""With fewer in the days before the cut, weights would be chance: there is no blend."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a training read: the log, who follows whom, and what is made of them. split: at the cut."""
+
+    rows: pa.Table
+    follows: pa.Table
+    follows_version: int
+    everything: Interactions
+    split: Split
+
+    @classmethod
+    def read(cls, lake: Lake, rows: pa.Table, everything: Interactions, now: datetime, holdout_days: float) -> Data:
+        follows, version = load_contacts(lake)
+        cut = utc(everything.data_until) - timedelta(days=holdout_days)
+        split = _split_of(rows, follows, version, cut, now)
+        return cls(rows, follows, version, with_contacts(everything, follows, version), split)
+
+    def before(self, days: float) -> Split:
+        """The split of what was known at the cut, at so many days before it."""
+        cut = utc(self.split.cut)
+        return _split_of(self.rows, self.follows, self.follows_version, cut - timedelta(days=days), cut)
+
+    def counts(self) -> dict[str, int]:
+        follows = self.everything.contacts
+        return {
+            "users": self.everything.n_users,
+            "photos": self.everything.n_photos,
+            "favorites": len(self.everything.favorites),
+            "dismissals": len(self.everything.dismissals),
+            "contacts": 0 if follows is None else len(follows.rows),
+            "test_users": len(self.split.test_users),
+            "test_favorites": sum(len(photos) for photos in self.split.test_photos),
+        }
+
+
+def _split_of(rows: pa.Table, follows: pa.Table, version: int, cut: datetime, until: datetime) -> Split:
+    split = temporal_split(rows, cut, until=until)
+    return replace(split, train=with_contacts(split.train, follows, version))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything measured before the cut: by model, and what follows from it. recipes, fitted: by kind, those that may
+    be registered."""
+
+    recipes: dict[str, Recipe]
+    fitted: dict[str, Model]
+    evaluations: dict[str, Evaluation]
+    decision: Decision
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        return {name: evaluation.summary() for name, evaluation in self.evaluations.items()}
+
+
+def recipes_of(settings: Settings) -> dict[str, Recipe]:
+    """By kind, the recipes of what is always compared."""
+    return {kind: Recipe.from_settings(settings, kind) for kind in MODELS}
+
+
+def compare(job: Job, data: Data, versions: list[tracking.RegisteredVersion] | None) -> Comparison:
+    """Fit each kind before the cut, and evaluate all of them beside the champion. versions None: registry unknown."""
+    current = champion_of(versions or [])
+    recipes, split = recipes_of(job.settings), data.split
+    if len(split.test_users) == 0:
+        return Comparison(recipes, {}, {}, undecided(versions is None or current is not None))
+    parts = {**recipes, **_blend_parts(job, data, recipes)}
+    blend = parts.pop(Blend.kind, None)
+    with job.stage("fit"):
+        models = fit_each(parts, split.train, partial(job.report, "fit models"))
+    fitted: dict[str, Model] = {
+        kind: one for kind, one in models.items() if kind in recipes and not isinstance(one, ContactVectors)
+    }
+    if blend is not None:
+        recipes[blend.kind], fitted[blend.kind] = blend, blend_of(blend, models)
+    asked: dict[str, Scorer] = dict(fitted)
+    comparable = versions is not None
+    if current is not None:
+        comparable = False
+        with job.mlflow_may_fail():
+            champion = _champion_before(job, current, split, recipes, fitted)
+            comparable = True
+            if champion is not None:
+                asked["champion"] = champion
+    with job.stage("evaluate"):
+        evaluations = evaluate(asked, split, progress=partial(job.report, "rank test users"))
+    return Comparison(recipes, fitted, evaluations, _decide(evaluations, list(recipes), comparable=comparable))
+
+
+def _blend_parts(job: Job, data: Data, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """The recipe of a blend, as "blend", and by name those of its components; nothing where none is wanted, or too few
+    users favorited anything in the days before the cut."""
+    settings = job.settings
+    if not settings.train_blend:
+        return {}
+    with job.stage("learn the blend"):
+        earlier = data.before(settings.holdout_days)
+        if len(earlier.test_users) < LEAST_USERS:
+            return {}
+        tried = candidates(recipes["als"], earlier.train, als_seeds=settings.blend_als_seeds, kinds=SERVED)
+        holdout = holdout_of_split(earlier)
+        tuned = tune(tried, holdout, settings.seed, partial(job.report, "fit candidates"))
+    return {**tuned.recipes, Blend.kind: tuned.blend}
+
+
+def champion_of(versions: list[tracking.RegisteredVersion]) -> tracking.RegisteredVersion | None:
+    return next((version for version in versions if tracking.CHAMPION in version.aliases), None)
+
+
+def _champion_before(
+    job: Job,
+    current: tracking.RegisteredVersion,
+    split: Split,
+    recipes: Mapping[str, Recipe],
+    fitted: Mapping[str, Model],
+) -> Scorer | None:
+    """The champion as it may fairly be asked: its own bundle if that saw nothing after the cut, or else what its recipe
+    makes of the data before the cut. None when it is corrupt: then nobody can serve it either.
+
+    Raises DependencyError when it can't be fetched.
+    """
+    with job.stage("champion"):
+        try:
+            bundle = load_bundle(tracking.bundle_folder(job.settings, current), current.version)
+        except CorruptModelError as error:
+            job.problems.append(error.message)
+            return None
+        if bundle.manifest["data_until"] <= split.cut:
+            return OtherCatalog.of(bundle, split.train.catalog)
+        trained = Recipe.from_manifest(bundle.manifest["training"])
+        return fitted[trained.kind] if trained == recipes.get(trained.kind) else fit(trained, split.train)
+
+
+def _decide(evaluations: Mapping[str, Evaluation], kinds: list[str], *, comparable: bool) -> Decision:
+    """comparable: False when there is, or may be, a champion that could not be asked."""
+    ndcg = {name: evaluation.ndcg for name, evaluation in evaluations.items()}
+    challenger = max((kind for kind in kinds if kind != "popularity"), key=lambda kind: ndcg[kind].mean())
+    if not comparable:
+        return Decision(False, challenger, "MLflow failed: nothing replaces a champion unseen")
+    if "champion" in ndcg:
+        return decide(ndcg[challenger], ndcg["champion"], ndcg["popularity"], challenger)
+    return first_champion({kind: ndcg[kind] for kind in kinds})

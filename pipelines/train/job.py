@@ -1,0 +1,213 @@
+"""Training as a job: from the lake to a registered bundle, and past the gate to the champion.
+
+Models are compared on the newest days, held out; what passes is fit again on everything before it is registered.
+MLflow may fail at any point: the training goes on, the bundle stays on disk, and the report says what went wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from features.errors import CorruptModelError, NotFoundError
+from features.lake import open_lake
+from features.progress import Report
+from features.schema import CONTACTS, INTERACTIONS
+from features.settings import Settings
+from pipelines.train.comparison import Comparison, Data, champion_of, compare, recipes_of
+from pipelines.train.stages import Job
+from training import tracking
+from training.bundle import load_bundle, save_bundle
+from training.from_lake import Split, build_interactions, load_log, utc
+from training.gate import Decision
+from training.models.recipes import Recipe, fit
+
+UNREGISTERED = "unregistered-"
+"""Bundles below `home/models` that MLflow did not take, or not yet, begin with this."""
+SECONDS_KEPT = 86_400
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training did. metrics: {model: {metric: value}}, "champion" beside the kinds; seconds: by stage.
+
+    version: the registered version, None when nothing was registered; `bundle`: where the bundle lies then.
+    problems: what MLflow could not take.
+    """
+
+    skipped: bool
+    reason: str
+    kind: str
+    passed: bool
+    version: str | None
+    run_id: str | None
+    bundle: str | None
+    metrics: dict[str, dict[str, float]]
+    counts: dict[str, int]
+    seconds: dict[str, float]
+    problems: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def train(settings: Settings, progress: Report | None = None, now: datetime | None = None) -> TrainReport:
+    """Train, evaluate, decide and register; skipped when neither the lake nor the configuration changed since the last.
+
+    `progress` gets (stage, made, total). Raises NotFoundError when the lake holds no favorite.
+    """
+    job = Job(settings, progress)
+    now = now or datetime.now(UTC)
+    with job.stage("registry"):
+        registry_works, versions = False, []
+        with job.mlflow_may_fail():
+            tracking.prepare_mlflow(settings)
+            versions = tracking.list_versions(settings)
+            registry_works = True
+    with job.stage("read"):
+        lake = open_lake(settings)
+        rows, lake_version = load_log(lake)
+        fingerprint = _fingerprint(settings, lake_version, rows.num_rows, lake.version(CONTACTS))
+        # The champion, or a newer version that failed the gate: from the same data would come the same model again.
+        if versions and versions[0].fingerprint == fingerprint and not _champion_is_corrupt(job, versions):
+            return _skipped(job, versions)
+        everything = build_interactions(rows, as_of=now, lake_versions={INTERACTIONS.name: lake_version})
+        if len(everything.favorites) == 0:
+            raise NotFoundError(
+                f"the lake at {settings.lake_uri} holds no favorite to learn from: `photo-recommender pull USER` first"
+            )
+    with job.stage("split"):
+        data = Data.read(lake, rows, everything, now, settings.holdout_days)
+    run = _start_run(job, data, lake.uri)
+    status = "FAILED"
+    try:
+        comparison = compare(job, data, versions if registry_works else None)
+        report = _register(job, comparison, data, run, fingerprint)
+        status = "FINISHED"
+        return report
+    finally:
+        if run is not None:
+            with job.mlflow_may_fail():
+                run.finish(status)
+
+
+def _fingerprint(settings: Settings, lake_version: int, n_rows: int, contacts_version: int | None) -> str:
+    """What decides the outcome of a training: the same fingerprint, the same result."""
+    recipes = {kind: recipe.as_dict() for kind, recipe in recipes_of(settings).items()}
+    parts = {
+        "lake": [settings.lake_uri, lake_version, n_rows, contacts_version],
+        "recipes": recipes,
+        "holdout_days": settings.holdout_days,
+        "blend": [settings.train_blend, settings.blend_als_seeds],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _champion_is_corrupt(job: Job, versions: list[tracking.RegisteredVersion]) -> bool:
+    """Then people are told to train again, and that must not be skipped."""
+    current = champion_of(versions)
+    if current is not None:
+        with job.mlflow_may_fail():
+            try:
+                load_bundle(tracking.bundle_folder(job.settings, current))
+            except CorruptModelError:
+                return True
+    return False
+
+
+def _skipped(job: Job, versions: list[tracking.RegisteredVersion]) -> TrainReport:
+    newest, metrics = versions[0], dict[str, dict[str, float]]()
+    with job.mlflow_may_fail():
+        metrics = tracking.run_metrics(job.settings, newest.run_id)
+    return TrainReport(
+        skipped=True,
+        reason=f"neither the lake nor the configuration changed since version {newest.version}",
+        kind=newest.kind,
+        passed=newest.gate == "passed",
+        version=newest.version,
+        run_id=newest.run_id,
+        bundle=None,
+        metrics=metrics,
+        counts={},
+        seconds=job.seconds,
+        problems=job.problems,
+    )
+
+
+def _start_run(job: Job, data: Data, lake_uri: str) -> tracking.TrainingRun | None:
+    settings, run = job.settings, None
+    with job.stage("run"), job.mlflow_may_fail():
+        run = tracking.TrainingRun(settings, f"train {datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
+        parameters = Recipe.from_settings(settings, "als").parameters
+        cut = utc(data.split.cut).isoformat()
+        run.log_parameters({**parameters, "holdout_days": settings.holdout_days, "cut": cut})
+        for name, version in data.everything.lake_versions.items():
+            run.log_dataset(name, f"{lake_uri}/{name}", version, data.counts())
+    return run
+
+
+def _register(
+    job: Job,
+    comparison: Comparison,
+    data: Data,
+    run: tracking.TrainingRun | None,
+    fingerprint: str,
+) -> TrainReport:
+    """Save the bundle (fit on everything if it passed, else as it was measured), register it, and report."""
+    decision, metrics = comparison.decision, comparison.metrics()
+    recipe = comparison.recipes[decision.kind]
+    with job.stage("refit"):
+        measured = None if decision.passed else comparison.fitted.get(decision.kind)
+        learned_from = data.everything if measured is None else data.split.train
+        model = fit(recipe, data.everything) if measured is None else measured
+    models = job.settings.home / "models"
+    folder = models / f"{UNREGISTERED}{uuid.uuid4().hex[:8]}"
+    with job.stage("save"):
+        _sweep(models)
+        save_bundle(folder, recipe, model, learned_from, metrics)
+    version = None
+    with job.stage("register"), job.mlflow_may_fail():
+        if run is not None:
+            _log_metrics(run, metrics, decision, data.split)
+            version = run.register(folder, decision, fingerprint)
+            shutil.rmtree(folder)
+    return TrainReport(
+        skipped=False,
+        reason=decision.reason,
+        kind=decision.kind,
+        passed=decision.passed,
+        version=version,
+        run_id=None if run is None else run.run_id,
+        bundle=str(folder) if version is None else None,
+        metrics=metrics,
+        counts=data.counts(),
+        seconds=job.seconds,
+        problems=job.problems,
+    )
+
+
+def _sweep(models: Path) -> None:
+    """Remove what killed processes left, and bundles that nobody registered: a day later, somebody may be at it."""
+    for folder in models.glob("*"):
+        unfinished = folder.name.startswith(UNREGISTERED) or folder.name.endswith(".partial")
+        if unfinished and time.time() - folder.stat().st_mtime > SECONDS_KEPT:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _log_metrics(
+    run: tracking.TrainingRun, metrics: dict[str, dict[str, float]], decision: Decision, split: Split
+) -> None:
+    """The challenger's metrics by their plain names, everybody's as `model/metric`."""
+    named = {f"{model}/{name}": value for model, values in metrics.items() for name, value in values.items()}
+    run.log_metrics({**metrics.get(decision.kind, {}), **named, "test_reachable": split.reachable})
