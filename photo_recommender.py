@@ -17,9 +17,11 @@ import typer
 from features import commands as features_commands
 from features.errors import PhotoRecommenderError, StorageFullError, is_storage_full
 from pipelines import demo
+from pipelines.commands import backtest as commands_backtest
 from pipelines.commands import budget as commands_budget
 from pipelines.commands import evaluate as commands_evaluate
 from pipelines.commands import import_file as commands_import
+from pipelines.commands import models as commands_models
 from pipelines.commands import privacy as commands_privacy
 from pipelines.commands import pull as commands_pull
 from pipelines.commands import queue as commands_queue
@@ -47,7 +49,9 @@ for commands in (
     features_commands,
     commands_privacy,
     commands_train,
+    commands_models,
     commands_evaluate,
+    commands_backtest,
     serving_commands,
     commands_doctor,
 ):

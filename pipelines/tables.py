@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
+
+from training.reports.wording import metric_heading, metric_order
+
+if TYPE_CHECKING:
+    from training.tracking import RegisteredVersion
 
 
 def wall_table(answer: Mapping[str, Any]) -> Table:
@@ -37,11 +42,11 @@ def wall_table(answer: Mapping[str, Any]) -> Table:
 
 def metrics_table(title: str, metrics: Mapping[str, Mapping[str, float]], chosen: str) -> Table:
     """Models below each other, metrics beside each other; the best of each metric is bold, the chosen model marked."""
-    names: Sequence[str] = sorted({name for values in metrics.values() for name in values}, key=_order)
+    names: Sequence[str] = sorted({name for values in metrics.values() for name in values}, key=metric_order)
     table = Table(title=title, title_justify="left")
     table.add_column("model")
     for name in names:
-        table.add_column(_heading(name), justify="right")
+        table.add_column(metric_heading(name), justify="right")
     best = {name: max(values.get(name, float("-inf")) for values in metrics.values()) for name in names}
     for model, values in metrics.items():
         cells = [
@@ -56,12 +61,13 @@ def metrics_table(title: str, metrics: Mapping[str, Mapping[str, float]], chosen
     return table
 
 
-def _heading(metric: str) -> str:
-    """`ndcg_at_20` as people write it."""
-    name, _, k = metric.partition("_at_")
-    return f"{name.upper() if name in ('ndcg', 'map', 'hr', 'mrr') else name.capitalize()}@{k}"
-
-
-def _order(metric: str) -> tuple[int, str]:
-    first = ("ndcg", "recall", "map", "hr", "coverage", "novelty")
-    return next((n for n, prefix in enumerate(first) if metric.startswith(prefix)), len(first)), metric
+def versions_table(versions: Sequence[RegisteredVersion]) -> Table:
+    """The registered versions, a row for each."""
+    table = Table()
+    for column in ("version", "alias", "kind", "gate", "created", "reason"):
+        table.add_column(column)
+    for version in versions:
+        created = f"{version.created_at:%Y-%m-%d %H:%M}"
+        aliases = ", ".join(version.aliases)
+        table.add_row(version.version, aliases, version.kind, version.gate, created, escape(version.gate_reason))
+    return table

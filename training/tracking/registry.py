@@ -1,38 +1,27 @@
-"""MLflow: one run for each training, one registered version for each bundle, and which version is champion.
+"""The registry: which bundles there are, which of them is champion, and how a bundle gets to this machine.
 
-Every call into MLflow passes through `_mlflow`, which turns whatever it raises into a DependencyError, so that a
-training can outlive a registry that is down. Bundles are plain folders; no pickle, no MLmodel.
+Bundles are plain folders, no pickle. The alias moves last in a registration, so that a kill leaves the old champion.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import shutil
 import uuid
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from features.errors import (
-    DependencyError,
-    InvalidInputError,
-    NotFoundError,
-    PhotoRecommenderError,
-    StorageFullError,
-    is_storage_full,
-)
+from features.errors import InvalidInputError, NotFoundError
 from features.settings import Settings
 from training.gate import Decision
+from training.storage import load_json
+from training.tracking.client import artifact_text, database_file, mlflow_client
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-ARTIFACT = "bundle"
 
 # Tags of a version. FINGERPRINT is the last thing that a registration writes: a version without it is not finished.
 FINGERPRINT = "fingerprint"
@@ -40,6 +29,14 @@ PROMOTED_AT = "promoted_at"
 KIND = "kind"
 GATE = "gate"
 GATE_REASON = "gate_reason"
+
+MANIFEST = "manifest.json"
+
+DESCRIPTION = """Photos for a person, from Flickr favorites. Each version is a bundle of plain files, no pickle: \
+`photo-recommender serve` memory-maps the champion's, `mlflow.pyfunc.load_model` reads any.
+
+Aliases: `champion` is served; `challenger` was refused by the gate, for the reason in its tag `gate_reason`."""
+MODEL_TAGS = {"task": "recommendation", "data": "favorites and dismissals of photos", "framework": "implicit"}
 
 
 @dataclass(frozen=True)
@@ -58,143 +55,36 @@ class RegisteredVersion:
     fingerprint: str
 
 
-@contextmanager
-def _mlflow(settings: Settings) -> Iterator[Any]:
-    """An MlflowClient; whatever goes wrong with it is raised as DependencyError (StorageFullError on a full disk)."""
-    for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    }.items():
-        os.environ.setdefault(name, value)
-    # Of MLflow's own making, and nothing that a reader of our output could act upon.
-    warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
-    try:
-        from mlflow import MlflowClient
-
-        # Its import sets these to INFO.
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        yield MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
-    except PhotoRecommenderError:
-        raise
-    except Exception as error:
-        where = settings.mlflow_uri.rsplit("@", 1)[-1]  # a URL may carry a password
-        if is_storage_full(error):
-            raise StorageFullError(f"no space left for MLflow at {where}: free some, then run again") from error
-        first_line = str(error).strip().split("\n")[0][:300]
-        raise DependencyError(f"MLflow at {where} can't be used: {type(error).__name__}: {first_line}") from error
-
-
-def _database_file(settings: Settings) -> Path | None:
-    """The file of an SQLite backend, None for every other."""
-    prefix = "sqlite:///"
-    return Path(settings.mlflow_uri.removeprefix(prefix)) if settings.mlflow_uri.startswith(prefix) else None
-
-
-def prepare_mlflow(settings: Settings) -> None:
-    """Create MLflow's SQLite database if it is not there yet, whole or not at all; other backends prepare themselves.
-
-    MLflow takes seconds to build its tables, and a database that a kill left half built never heals.
-    """
-    database = _database_file(settings)
-    if database is None or database.exists():
-        return
-    with _mlflow(settings):
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        database.parent.mkdir(parents=True, exist_ok=True)
-        partial = database.with_name(f"{database.name}.{uuid.uuid4().hex[:8]}.partial")
-        try:
-            store: Any = SqlAlchemyStore  # untyped in MLflow
-            store(f"sqlite:///{partial}", settings.mlflow_artifacts)._dispose_engine()
-            # Link, not rename: should another process have been faster, its database stays.
-            os.link(partial, database)
-        except FileExistsError:
-            return
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-class TrainingRun:
-    """One MLflow run. Raises DependencyError from any method when MLflow can't be used."""
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self._settings = settings
-        prepare_mlflow(settings)
-        with _mlflow(settings) as client:
-            experiment = client.get_experiment_by_name(settings.model_name)
-            experiment_id = (
-                experiment.experiment_id
-                if experiment is not None
-                else client.create_experiment(settings.model_name, artifact_location=_artifact_location(settings))
-            )
-            tags = {"mlflow.source.name": "photo-recommender train", "mlflow.source.type": "JOB"}
-            info = client.create_run(experiment_id, run_name=name, tags=tags).info
-        self.run_id: str = info.run_id
-        self._artifacts: str = info.artifact_uri
-
-    def log_parameters(self, parameters: dict[str, Any]) -> None:
-        with _mlflow(self._settings) as client:
-            from mlflow.entities import Param
-
-            client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
-
-    def log_metrics(self, metrics: dict[str, float]) -> None:
-        with _mlflow(self._settings) as client:
-            from mlflow.entities import Metric
-
-            now = int(datetime.now(UTC).timestamp() * 1000)
-            client.log_batch(self.run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
-
-    def log_dataset(self, table: str, uri: str, version: int, profile: dict[str, int]) -> None:
-        """A table of the lake, at the version that was read, as an input of the run."""
-        with _mlflow(self._settings) as client:
-            from mlflow.entities import Dataset, DatasetInput, InputTag
-
-            source = json.dumps({"path": uri, "delta_table_version": version})
-            dataset = Dataset(table, f"version-{version}", "delta_table", source, profile=json.dumps(profile))
-            client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-    def register(self, folder: Path, decision: Decision, fingerprint: str) -> str:
-        """Upload the bundle and register it; the alias moves last, so that a kill leaves the old champion. → version"""
-        with _mlflow(self._settings) as client:
-            name = self._settings.model_name
-            client.log_artifacts(self.run_id, str(folder), ARTIFACT)
-            _ensure_registered_model(client, name)
-            tags = {
-                KIND: decision.kind,
-                GATE: "passed" if decision.passed else "failed",
-                GATE_REASON: decision.reason,
-            }
-            registered = client.create_model_version(
-                name, source=f"{self._artifacts}/{ARTIFACT}", run_id=self.run_id, tags=tags, description=decision.reason
-            )
-            version = str(registered.version)
-            client.set_registered_model_alias(name, CHALLENGER, version)
-            if decision.passed:
-                _make_champion(client, name, version)
-            client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)
-            return version
-
-    def finish(self, status: str) -> None:
-        """status: FINISHED or FAILED."""
-        with _mlflow(self._settings) as client:
-            client.set_terminated(self.run_id, status)
-
-
-def _artifact_location(settings: Settings) -> str | None:
-    # A server keeps artifacts where it was told to, unless the settings name a place that both can reach.
-    served = settings.mlflow_uri.startswith(("http://", "https://"))
-    return None if served and "://" not in settings.mlflow_artifacts else settings.mlflow_artifacts
+def register(
+    settings: Settings,
+    run_id: str,
+    source: str,
+    decision: Decision,
+    fingerprint: str,
+    description: str,
+    tags: Mapping[str, str],
+) -> str:
+    """Register the uploaded bundle at `source` and move the aliases as decided. Returns the version's number."""
+    with mlflow_client(settings) as client:
+        name = settings.model_name
+        _ensure_registered_model(client, name)
+        about = {KIND: decision.kind, GATE: "passed" if decision.passed else "failed", GATE_REASON: decision.reason}
+        registered = client.create_model_version(
+            name, source=source, run_id=run_id, tags={**tags, **about}, description=description
+        )
+        version = str(registered.version)
+        client.set_registered_model_alias(name, CHALLENGER, version)
+        if decision.passed:
+            _make_champion(client, name, version)
+        client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)
+        return version
 
 
 def _ensure_registered_model(client: Any, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(name, description="Photos for a person, from Flickr favorites.")
+        client.create_registered_model(name, tags=MODEL_TAGS, description=DESCRIPTION)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -209,10 +99,10 @@ def _make_champion(client: Any, name: str, version: str) -> None:
 
 def list_versions(settings: Settings) -> list[RegisteredVersion]:
     """All registered versions, newest first; none when nothing was ever registered. Raises DependencyError."""
-    database = _database_file(settings)
+    database = database_file(settings)
     if database is not None and not database.exists():
         return []
-    with _mlflow(settings) as client:
+    with mlflow_client(settings) as client:
         from mlflow.exceptions import MlflowException
 
         name = settings.model_name
@@ -246,14 +136,24 @@ def _registered(found: Any, aliases: dict[str, Any]) -> RegisteredVersion:
     )
 
 
+def version_named(settings: Settings, name: str) -> RegisteredVersion:
+    """The version of that number or alias. Raises NotFoundError when there is none, DependencyError."""
+    versions = list_versions(settings)
+    found = next((known for known in versions if name in (known.version, *known.aliases)), None)
+    if found is None:
+        registered = ", ".join(known.version for known in versions) or "none"
+        raise NotFoundError(f"no version {name!r} of {settings.model_name}; registered: {registered}", field="version")
+    return found
+
+
 def run_metrics(settings: Settings, run_id: str) -> dict[str, dict[str, float]]:
     """{model: {metric: value}} of a training's run. Raises DependencyError."""
-    with _mlflow(settings) as client:
+    with mlflow_client(settings) as client:
         logged = client.get_run(run_id).data.metrics
     result: dict[str, dict[str, float]] = {}
     for name, value in sorted(logged.items()):
         model, separator, metric = name.partition("/")
-        if separator:
+        if separator and model != "system":  # MLflow's own prefix for processor, memory and disk
             result.setdefault(model, {})[metric] = value
     return result
 
@@ -272,12 +172,16 @@ def champion_folder(settings: Settings) -> tuple[str, Path] | None:
     return None if current is None else (current.version, bundle_folder(settings, current))
 
 
+def _local_folder(settings: Settings, version: RegisteredVersion) -> Path:
+    return settings.home / "models" / f"{version.version}-{version.run_id[:12]}"
+
+
 def bundle_folder(settings: Settings, version: RegisteredVersion) -> Path:
     """The version's bundle below `home/models`, downloaded once; a download appears whole or not at all."""
-    folder = settings.home / "models" / f"{version.version}-{version.run_id[:12]}"
+    folder = _local_folder(settings, version)
     if folder.exists():
         return folder
-    with _mlflow(settings):
+    with mlflow_client(settings):
         from mlflow.artifacts import download_artifacts
 
         partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -295,15 +199,21 @@ def bundle_folder(settings: Settings, version: RegisteredVersion) -> Path:
     return folder
 
 
+def manifest_of(settings: Settings, version: RegisteredVersion) -> dict[str, Any]:
+    """The manifest of the version's bundle, without fetching the bundle. Raises DependencyError, CorruptModelError."""
+    local = _local_folder(settings, version) / MANIFEST
+    if not local.exists():
+        manifest: dict[str, Any] = json.loads(artifact_text(settings, f"{version.source}/{MANIFEST}"))
+        return manifest
+    return load_json(local)
+
+
 def promote(settings: Settings, version: str) -> RegisteredVersion:
     """Make that version champion. Raises NotFoundError when it is not registered."""
-    registered = [known.version for known in list_versions(settings)]
-    if version not in registered:
-        known = ", ".join(registered) or "none"
-        raise NotFoundError(f"no version {version!r} of {settings.model_name}; registered: {known}", field="version")
-    with _mlflow(settings) as client:
-        _make_champion(client, settings.model_name, version)
-    return next(known for known in list_versions(settings) if known.version == version)
+    chosen = version_named(settings, version)
+    with mlflow_client(settings) as client:
+        _make_champion(client, settings.model_name, chosen.version)
+    return version_named(settings, chosen.version)
 
 
 def rollback(settings: Settings) -> RegisteredVersion:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.dataset import Dataset, Holdout
-from training.evaluation.measures import by_segment, full_metrics, list_metrics, sampled_metrics, with_intervals
+from training.evaluation.measures import (
+    Values,
+    by_segment,
+    full_metrics,
+    list_metrics,
+    sampled_metrics,
+    with_intervals,
+)
 from training.evaluation.negatives import Cases
 from training.evaluation.ranking import Ranked, rank
 from training.models.interface import Scorer
@@ -73,14 +80,16 @@ def compare(
     chosen = max(open_to, key=lambda name: validated[name])
     ranked = rank(models[chosen], final.histories, final.n_photos, final.hidden, LISTED)
     tested: dict[str, Any] = {}
+    values: dict[str, Values] = {}
     reported = [name for name in models if not name.startswith(SEEDED)]
     for done, name in enumerate(reported):
-        tested[name] = _tested(models[name], final, cases, ks, seed)
+        tested[name], values[name] = _tested(models[name], final, cases, ks, seed)
         progress("test", done + 1, len(reported))
     result = {
         "chosen": chosen,
         "validation_ndcg_at_20": validated,
         "models": tested,
+        "ahead": {name: _ahead(values[chosen], values[name], seed) for name in reported if name != chosen},
         "blend": {
             one["name"]: {"weight": one["weight"], "unit": one["unit"]} for one in tuned.blend.parameters["components"]
         },
@@ -91,8 +100,11 @@ def compare(
     return Compared(result, ranked)
 
 
-def _tested(model: Scorer, holdout: Holdout, cases: Cases | None, ks: Sequence[int], seed: int) -> dict[str, Any]:
-    """Every metric of one model, in full ranking and, with `cases`, among negatives."""
+def _tested(
+    model: Scorer, holdout: Holdout, cases: Cases | None, ks: Sequence[int], seed: int
+) -> tuple[dict[str, Any], Values]:
+    """Every metric of one model, in full ranking and, with `cases`, among negatives; and those of full ranking for each
+    user."""
     ranked = rank(model, holdout.histories, holdout.n_photos, holdout.hidden, max(ks))
     full = full_metrics(ranked, holdout, ks)
     found: dict[str, Any] = {
@@ -102,7 +114,12 @@ def _tested(model: Scorer, holdout: Holdout, cases: Cases | None, ks: Sequence[i
     }
     if cases is not None:
         found["sampled"] = with_intervals(sampled_metrics(model, holdout, cases, ks), seed)
-    return found
+    return found, full
+
+
+def _ahead(chosen: Values, other: Values, seed: int) -> dict[str, dict[str, float]]:
+    """How much better the chosen model is for the same users: the mean difference of each metric and its interval."""
+    return with_intervals({metric: chosen[metric] - other[metric] for metric in chosen}, seed)
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:
