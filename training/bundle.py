@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from features.user_state import UserState
 from training.from_lake import history_of
-from training.interactions import Catalog, History, Ids, Interactions
+from training.interactions import Catalog, History, Ids, Interactions, UserIds
 from training.models.blend import Blend
 from training.models.interface import Model, reasons_of, scores_of
 from training.models.kinds import KINDS
@@ -65,6 +65,11 @@ class Bundle:
         """str objects, (n_photos,)."""
         return self.catalog.owner_ids
 
+    @property
+    def followed(self) -> UserIds | None:
+        """The users whose rows the contacts of a history are; None where contacts count for nothing."""
+        return self.model.followed if isinstance(self.model, Blend) else None
+
     def photo_row(self, photo_id: str) -> int | None:
         """The photo's row; None when the model does not know it."""
         row = int(self.photo_rows([photo_id])[0])
@@ -76,7 +81,7 @@ class Bundle:
 
     def history(self, state: UserState) -> History:
         """The person's state in rows; photos that the model does not know are left out."""
-        return history_of(self.catalog, state, self.model.followed if isinstance(self.model, Blend) else None)
+        return history_of(self.catalog, state, self.followed)
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """All photos' scores for the history, float32 (n_photos,). Do not write into it."""
@@ -101,11 +106,17 @@ class Bundle:
 
 
 def save_bundle(
-    folder: Path, recipe: Recipe, model: Model, interactions: Interactions, metrics: dict[str, dict[str, float]]
+    folder: Path,
+    recipe: Recipe,
+    model: Model,
+    interactions: Interactions,
+    metrics: dict[str, dict[str, float]],
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the bundle into `folder`, whole or not at all, replacing what is there; returns the manifest.
 
-    metrics: {model: {metric: value}}, of this model and of those that it was compared with.
+    metrics: {model: {metric: value}}, of this model and of those that it was compared with. more: further entries of
+    the manifest.
     """
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
     partial.mkdir(parents=True)
@@ -131,6 +142,7 @@ def save_bundle(
             "n_dismissals": len(interactions.dismissals),
             "metrics": metrics,
             "files": checksums(partial),
+            **(more or {}),
         }
         save_json(partial / MANIFEST, {**manifest, CHECKSUM: digest(manifest)})
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -127,8 +127,8 @@ def observe(interactions: Interactions, scorer: Scorer | None = None) -> Observe
     """The distributions of these interactions, and of a model's scores on them.
 
     scorer: a model in the rows of these interactions: the one trained on them, or (`OtherCatalog`) the champion asked
-    anew. Its scores are those of the `LISTED` best photos of a fixed sample of users, the mean of each. Without any
-    favorite there is no distribution.
+    anew. Its scores are those of the `LISTED` best photos of a fixed sample of users, the mean of each, from their own
+    history alone. Without any favorite there is no distribution.
     """
     favorites, until = interactions.favorites, interactions.data_until
     counts = {"users": interactions.n_users, "photos": interactions.n_photos, "favorites": len(favorites)}
@@ -231,7 +231,9 @@ def _newcomers(rows: NDArray[np.int32], ages: Values, recent: NDArray[np.bool_],
 
 def _scores(interactions: Interactions, scorer: Scorer) -> Sample:
     users = _sampled(interactions)
-    histories = interactions.histories(users)
+    # Without contacts, as rows of people in one training mean nothing in another: a model is compared by favorites.
+    known = interactions.histories(users)
+    histories = replace(known, contact_indptr=np.zeros_like(known.contact_indptr), contacts=known.contacts[:0])
     hidden = [history.photo_rows for history in histories]
     scores = rank(scorer, histories, interactions.n_photos, hidden, LISTED).scores
     listed = np.isfinite(scores)

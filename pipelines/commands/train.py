@@ -22,6 +22,9 @@ def train(
     if_due: Annotated[
         bool, typer.Option("--if-due", help="Only if there is enough new data or drift, or the champion is old.")
     ] = False,
+    force: Annotated[
+        str, typer.Option(help="Make the result champion whatever the gate says; say why, it is kept.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Train on the lake, evaluate, and make the result champion if it passes the gate."""
@@ -46,7 +49,7 @@ def train(
             return
         typer.echo(decision.reason, err=True)
     with progress_bars() as report:
-        trained = job.train(settings, progress=report)
+        trained = job.train(settings, progress=report, force=force)
     if as_json:
         _print_json(trained.as_dict())
     else:

@@ -1,10 +1,12 @@
-"""The recurring jobs of the active scheduler: the lake is kept tidy, photos that were shown are looked at again, and
-what was shown long ago is forgotten.
+"""The recurring jobs of the active scheduler: the lake is kept tidy, photos that were shown are looked at again, what
+was shown long ago is forgotten, and a new model is trained when one is due.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from features.compaction import compact, delete_rows, vacuum
+from features.errors import DependencyError
 from features.lake import Lake
 from features.schema import IMPRESSIONS, TABLES, TIMESTAMP
 from features.settings import Settings
@@ -20,6 +23,7 @@ from pipelines.budget.windows import Purpose
 from pipelines.flickr.client import open_flickr
 from pipelines.plan.recurring import Job
 from pipelines.privacy.verify import verify_photos
+from pipelines.processes import Children
 
 LOOKS_AN_HOUR = 200
 """Photos looked at again at most each hour: a call each."""
@@ -32,13 +36,17 @@ logger = structlog.get_logger(__name__)
 
 def upkeep(settings: Settings, engine: sa.Engine, lake: Lake) -> Sequence[Job]:
     """The jobs, with how often they run."""
-    return (
+    jobs = (
         Job("tidy_lake", timedelta(hours=1), lambda: tidy_lake(lake, settings.lake_retention_days)),
         Job("verify_photos", timedelta(hours=1), lambda: _verify(settings, engine, lake)),
         # The table is sorted by user, so forgetting rewrites all of it: not daily.
         Job("forget_impressions", timedelta(days=7), lambda: forget_impressions(lake, datetime.now(UTC))),
         Job("erase_returned", timedelta(days=1), lambda: _erase_returned(settings, engine, lake)),
     )
+    if settings.retrain_check_hours == 0:
+        return jobs
+    # The last one, as it may take long and jobs wait for each other.
+    return (*jobs, Job("train", timedelta(hours=settings.retrain_check_hours), lambda: train_if_due(settings)))
 
 
 def tidy_lake(lake: Lake, retention_days: float) -> None:
@@ -64,6 +72,23 @@ def forget_impressions(lake: Lake, now: datetime) -> None:
     old = pc.field("shown_at") < pa.scalar(now - IMPRESSIONS_KEPT, TIMESTAMP)
     if deleted := delete_rows(lake, IMPRESSIONS, old, now=now):
         logger.info("impressions_forgotten", rows=deleted)
+
+
+def train_if_due(settings: Settings) -> None:
+    """Run `train --if-due` as a process of its own, for the scheduler: only so is a training's memory given back.
+
+    What it said last is logged; all of it is in `home/logs/train.log`. It ends when this process does. Raises
+    DependencyError when it fails.
+    """
+    with ExitStack() as stack:
+        command = [sys.executable, "-m", "photo_recommender", "train", "--if-due"]
+        child = Children(settings.home / "logs", stack).start("train", command, settings.environment())
+        status = child.process.wait()
+    lines = [line for line in child.log.read_text(errors="replace").splitlines() if line.strip()]
+    if status:
+        error = next((line for line in reversed(lines) if line.startswith("error:")), f"status {status}")
+        raise DependencyError(f"`train --if-due` failed: {error} (log: {child.log})")
+    logger.info("train_if_due", said=lines[-1] if lines else "")
 
 
 def _erase_returned(settings: Settings, engine: sa.Engine, lake: Lake) -> None:

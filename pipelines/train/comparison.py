@@ -10,23 +10,28 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
 from features.errors import CorruptModelError
-from features.lake import Lake
+from features.schema import INTERACTIONS
 from features.settings import Settings
 from pipelines.train.stages import Job
 from training import tracking
 from training.bundle import load_bundle
 from training.evaluation.holdout import Evaluation, OtherCatalog, evaluate, holdout_of_split
-from training.from_lake import Split, load_contacts, temporal_split, utc, with_contacts
-from training.gate import Decision, decide, first_champion, undecided
+from training.evaluation.sanity import measure_latency, not_finite
+from training.from_lake import Split, build_interactions, temporal_split, utc, with_contacts
+from training.gate import Decision, Margins, Measured, decide, first_champion, undecided
 from training.interactions import Interactions
 from training.models.blend import Blend
 from training.models.contact_vectors import ContactVectors
 from training.models.interface import Model, Scorer
 from training.models.recipes import MODELS, Recipe, blend_of, fit, fit_each
 from training.tuning.candidates import SERVED, candidates, tune
+
+CHAMPION = "champion"
+"""How the current champion is called among the models that are compared."""
 
 LEAST_USERS = 20
 """With fewer in the days before the cut, weights would be chance: there is no blend."""
@@ -36,23 +41,35 @@ LEAST_USERS = 20
 class Data:
     """What a training read: the log, who follows whom, and what is made of them. split: at the cut."""
 
-    rows: pa.Table
+    log: pa.Table
+    log_version: int
     follows: pa.Table
     follows_version: int
     everything: Interactions
     split: Split
 
     @classmethod
-    def read(cls, lake: Lake, rows: pa.Table, everything: Interactions, now: datetime, holdout_days: float) -> Data:
-        follows, version = load_contacts(lake)
-        cut = utc(everything.data_until) - timedelta(days=holdout_days)
-        split = _split_of(rows, follows, version, cut, now)
-        return cls(rows, follows, version, with_contacts(everything, follows, version), split)
+    def of(
+        cls,
+        log: tuple[pa.Table, int],
+        follows: tuple[pa.Table, int],
+        *,
+        as_of: datetime,
+        holdout_days: float,
+        cut: datetime | None = None,
+    ) -> Data:
+        """log, follows: rows and version, as `load_log` and `load_contacts` give them. cut: `holdout_days` before the
+        newest event, if it is not given."""
+        rows, version = log
+        everything = build_interactions(rows, as_of=as_of, lake_versions={INTERACTIONS.name: version})
+        cut = cut or utc(everything.data_until) - timedelta(days=holdout_days)
+        split = _split_of(rows, follows, cut, as_of)
+        return cls(rows, version, *follows, with_contacts(everything, *follows), split)
 
     def before(self, days: float) -> Split:
         """The split of what was known at the cut, at so many days before it."""
         cut = utc(self.split.cut)
-        return _split_of(self.rows, self.follows, self.follows_version, cut - timedelta(days=days), cut)
+        return _split_of(self.log, (self.follows, self.follows_version), cut - timedelta(days=days), cut)
 
     def counts(self) -> dict[str, int]:
         follows = self.everything.contacts
@@ -67,20 +84,22 @@ class Data:
         }
 
 
-def _split_of(rows: pa.Table, follows: pa.Table, version: int, cut: datetime, until: datetime) -> Split:
+def _split_of(rows: pa.Table, follows: tuple[pa.Table, int], cut: datetime, until: datetime) -> Split:
     split = temporal_split(rows, cut, until=until)
-    return replace(split, train=with_contacts(split.train, follows, version))
+    return replace(split, train=with_contacts(split.train, *follows))
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Everything measured before the cut: by model, and what follows from it. recipes, fitted: by kind, those that may
-    be registered."""
+    be registered. evaluations, measured: of those and, if it was asked, of the "champion", of that version."""
 
     recipes: dict[str, Recipe]
     fitted: dict[str, Model]
     evaluations: dict[str, Evaluation]
+    measured: dict[str, Measured]
     decision: Decision
+    champion_version: str = ""
 
     def metrics(self) -> dict[str, dict[str, float]]:
         return {name: evaluation.summary() for name, evaluation in self.evaluations.items()}
@@ -96,7 +115,7 @@ def compare(job: Job, data: Data, versions: list[tracking.RegisteredVersion] | N
     current = champion_of(versions or [])
     recipes, split = recipes_of(job.settings), data.split
     if len(split.test_users) == 0:
-        return Comparison(recipes, {}, {}, undecided(versions is None or current is not None))
+        return Comparison(recipes, {}, {}, {}, undecided(versions is None or current is not None))
     parts = {**recipes, **_blend_parts(job, data, recipes)}
     blend = parts.pop(Blend.kind, None)
     with job.stage("fit"):
@@ -107,17 +126,32 @@ def compare(job: Job, data: Data, versions: list[tracking.RegisteredVersion] | N
     if blend is not None:
         recipes[blend.kind], fitted[blend.kind] = blend, blend_of(blend, models)
     asked: dict[str, Scorer] = dict(fitted)
-    comparable = versions is not None
+    comparable, catalog = versions is not None, data.everything.n_photos
     if current is not None:
         comparable = False
         with job.mlflow_may_fail():
-            champion = _champion_before(job, current, split, recipes, fitted)
+            champion, catalog = _champion_before(job, current, split, recipes, fitted)
             comparable = True
             if champion is not None:
-                asked["champion"] = champion
+                asked[CHAMPION] = champion
     with job.stage("evaluate"):
         evaluations = evaluate(asked, split, progress=partial(job.report, "rank test users"))
-    return Comparison(recipes, fitted, evaluations, _decide(evaluations, list(recipes), comparable=comparable))
+    with job.stage("measure"):
+        measured = {
+            kind: _measured(kind, evaluations[kind], fitted[kind], split, data.everything.n_photos) for kind in fitted
+        }
+        if current is not None and CHAMPION in evaluations:
+            found = evaluations[CHAMPION]
+            measured[CHAMPION] = Measured(current.kind, found.ndcg, found.coverage, catalog)
+    decision = _decide(job.settings, measured, split, comparable=comparable)
+    version = current.version if current is not None and CHAMPION in measured else ""
+    return Comparison(recipes, fitted, evaluations, measured, decision, version)
+
+
+def _measured(kind: str, evaluation: Evaluation, model: Model, split: Split, n_photos: int) -> Measured:
+    histories = split.train.histories(split.test_users.astype(np.int64))
+    latency = measure_latency(model, histories)
+    return Measured(kind, evaluation.ndcg, evaluation.coverage, n_photos, not_finite(model), latency)
 
 
 def _blend_parts(job: Job, data: Data, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
@@ -146,9 +180,10 @@ def _champion_before(
     split: Split,
     recipes: Mapping[str, Recipe],
     fitted: Mapping[str, Model],
-) -> Scorer | None:
+) -> tuple[Scorer | None, int]:
     """The champion as it may fairly be asked: its own bundle if that saw nothing after the cut, or else what its recipe
-    makes of the data before the cut. None when it is corrupt: then nobody can serve it either.
+    makes of the data before the cut; and how many photos it knows. None when it is corrupt: then nobody can serve it
+    either.
 
     Raises DependencyError when it can't be fetched.
     """
@@ -157,19 +192,23 @@ def _champion_before(
             bundle = load_bundle(tracking.bundle_folder(job.settings, current), current.version)
         except CorruptModelError as error:
             job.problems.append(error.message)
-            return None
+            return None, 0
+        n_photos = len(bundle.catalog)
         if bundle.manifest["data_until"] <= split.cut:
-            return OtherCatalog.of(bundle, split.train.catalog)
+            return OtherCatalog.of(bundle, split.train), n_photos
         trained = Recipe.from_manifest(bundle.manifest["training"])
-        return fitted[trained.kind] if trained == recipes.get(trained.kind) else fit(trained, split.train)
+        same = trained == recipes.get(trained.kind)
+        return fitted[trained.kind] if same else fit(trained, split.train), n_photos
 
 
-def _decide(evaluations: Mapping[str, Evaluation], kinds: list[str], *, comparable: bool) -> Decision:
+def _decide(settings: Settings, measured: Mapping[str, Measured], split: Split, *, comparable: bool) -> Decision:
     """comparable: False when there is, or may be, a champion that could not be asked."""
-    ndcg = {name: evaluation.ndcg for name, evaluation in evaluations.items()}
-    challenger = max((kind for kind in kinds if kind != "popularity"), key=lambda kind: ndcg[kind].mean())
+    margins = Margins.from_settings(settings)
+    kinds = {name: found for name, found in measured.items() if name != CHAMPION}
+    challenger = max((kind for kind in kinds if kind != "popularity"), key=lambda kind: kinds[kind].ndcg.mean())
     if not comparable:
         return Decision(False, challenger, "MLflow failed: nothing replaces a champion unseen")
-    if "champion" in ndcg:
-        return decide(ndcg[challenger], ndcg["champion"], ndcg["popularity"], challenger)
-    return first_champion({kind: ndcg[kind] for kind in kinds})
+    if CHAMPION not in measured:
+        return first_champion(kinds, margins)
+    degrees = split.train.user_degrees[split.test_users]
+    return decide(kinds[challenger], measured[CHAMPION], kinds["popularity"], degrees, margins)

@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,19 @@ from typing import Any
 import structlog
 
 from features.errors import CorruptModelError, NotFoundError
-from features.lake import open_lake
+from features.lake import Lake, open_lake
 from features.progress import Report
-from features.schema import CONTACTS, INTERACTIONS
 from features.settings import Settings
+from pipelines.retrain import PROFILE, drift_since_training
 from pipelines.train.comparison import Comparison, Data, champion_of, compare, recipes_of
+from pipelines.train.reporting import example_walls, inputs_of, log_drift, log_report, report_of
 from pipelines.train.stages import Job
 from training import tracking
 from training.bundle import load_bundle, save_bundle
-from training.from_lake import Split, build_interactions, load_log, utc
-from training.gate import Decision
-from training.models.recipes import Recipe, fit
+from training.drift import observe, profile
+from training.from_lake import load_contacts, load_log
+from training.gate import forced
+from training.models.recipes import fit
 
 UNREGISTERED = "unregistered-"
 """Bundles below `home/models` that MLflow did not take, or not yet, begin with this."""
@@ -62,10 +64,13 @@ class TrainReport:
         return asdict(self)
 
 
-def train(settings: Settings, progress: Report | None = None, now: datetime | None = None) -> TrainReport:
+def train(
+    settings: Settings, progress: Report | None = None, now: datetime | None = None, *, force: str = ""
+) -> TrainReport:
     """Train, evaluate, decide and register; skipped when neither the lake nor the configuration changed since the last.
 
-    `progress` gets (stage, made, total). Raises NotFoundError when the lake holds no favorite.
+    `progress` gets (stage, made, total). force: why the result becomes champion whatever the gate says. Raises
+    NotFoundError when the lake holds no favorite.
     """
     job = Job(settings, progress)
     now = now or datetime.now(UTC)
@@ -77,23 +82,31 @@ def train(settings: Settings, progress: Report | None = None, now: datetime | No
             registry_works = True
     with job.stage("read"):
         lake = open_lake(settings)
-        rows, lake_version = load_log(lake)
-        fingerprint = _fingerprint(settings, lake_version, rows.num_rows, lake.version(CONTACTS))
+        log, follows = load_log(lake), load_contacts(lake)
+        fingerprint = _fingerprint(settings, log[1], log[0].num_rows, follows[1])
         # The champion, or a newer version that failed the gate: from the same data would come the same model again.
-        if versions and versions[0].fingerprint == fingerprint and not _champion_is_corrupt(job, versions):
+        if (
+            versions
+            and versions[0].fingerprint == fingerprint
+            and not force
+            and not _champion_is_corrupt(job, versions)
+        ):
             return _skipped(job, versions)
-        everything = build_interactions(rows, as_of=now, lake_versions={INTERACTIONS.name: lake_version})
-        if len(everything.favorites) == 0:
-            raise NotFoundError(
-                f"the lake at {settings.lake_uri} holds no favorite to learn from: `photo-recommender pull USER` first"
-            )
     with job.stage("split"):
-        data = Data.read(lake, rows, everything, now, settings.holdout_days)
-    run = _start_run(job, data, lake.uri)
+        data = Data.of(log, follows, as_of=now, holdout_days=settings.holdout_days)
+    if len(data.everything.favorites) == 0:
+        raise NotFoundError(
+            f"the lake at {settings.lake_uri} holds no favorite to learn from: `photo-recommender pull USER` first"
+        )
+    run = _start_run(job, data, now)
     status = "FAILED"
     try:
         comparison = compare(job, data, versions if registry_works else None)
-        report = _register(job, comparison, data, run, fingerprint)
+        if force:
+            comparison = replace(comparison, decision=forced(comparison.decision, force))
+        card = _report(job, run, lake, data, comparison, now)
+        _report_drift(job, run, data, versions)
+        report = _register(job, comparison, data, run, fingerprint, card)
         status = "FINISHED"
         return report
     finally:
@@ -102,7 +115,7 @@ def train(settings: Settings, progress: Report | None = None, now: datetime | No
                 run.finish(status)
 
 
-def _fingerprint(settings: Settings, lake_version: int, n_rows: int, contacts_version: int | None) -> str:
+def _fingerprint(settings: Settings, lake_version: int, n_rows: int, contacts_version: int) -> str:
     """What decides the outcome of a training: the same fingerprint, the same result."""
     recipes = {kind: recipe.as_dict() for kind, recipe in recipes_of(settings).items()}
     parts = {
@@ -145,16 +158,47 @@ def _skipped(job: Job, versions: list[tracking.RegisteredVersion]) -> TrainRepor
     )
 
 
-def _start_run(job: Job, data: Data, lake_uri: str) -> tracking.TrainingRun | None:
-    settings, run = job.settings, None
+def _start_run(job: Job, data: Data, now: datetime) -> tracking.TrainingRun | None:
+    run = None
     with job.stage("run"), job.mlflow_may_fail():
-        run = tracking.TrainingRun(settings, f"train {datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
-        parameters = Recipe.from_settings(settings, "als").parameters
-        cut = utc(data.split.cut).isoformat()
-        run.log_parameters({**parameters, "holdout_days": settings.holdout_days, "cut": cut})
-        for name, version in data.everything.lake_versions.items():
-            run.log_dataset(name, f"{lake_uri}/{name}", version, data.counts())
+        run = tracking.TrainingRun(job.settings, tracking.run_name(now, data.log_version))
+        run.watch_system()
     return run
+
+
+def _report(
+    job: Job, run: tracking.TrainingRun | None, lake: Lake, data: Data, comparison: Comparison, now: datetime
+) -> str | None:
+    """Inputs, metrics and figures into the run; the model card, "" where nothing could be measured. None when MLflow
+    failed: a version without its numbers is not registered, and the next training makes it anew."""
+    with job.stage("report"), job.mlflow_may_fail():
+        if run is not None:
+            card = ""
+            inputs = inputs_of(job.settings, data, comparison.recipes, now)
+            run.log_inputs(inputs)
+            if comparison.evaluations:
+                title = tracking.run_name(now, data.log_version)
+                report = report_of(title, data, comparison, inputs, example_walls(lake, data, comparison))
+                card = log_report(run, report, comparison, data.split.reachable)
+            return card
+    return None
+
+
+def _report_drift(
+    job: Job, run: tracking.TrainingRun | None, data: Data, versions: list[tracking.RegisteredVersion]
+) -> None:
+    """How far the data has moved since the champion was trained, where there is one that can be asked."""
+    current = champion_of(versions)
+    if run is None or current is None:
+        return
+    with job.stage("drift"), job.mlflow_may_fail():
+        try:
+            bundle = load_bundle(tracking.bundle_folder(job.settings, current), current.version)
+        except CorruptModelError:
+            return  # the comparison has noted it
+        drifted = drift_since_training(bundle, data.everything)
+        if drifted is not None:
+            log_drift(run, drifted)
 
 
 def _register(
@@ -163,6 +207,7 @@ def _register(
     data: Data,
     run: tracking.TrainingRun | None,
     fingerprint: str,
+    card: str | None,
 ) -> TrainReport:
     """Save the bundle (fit on everything if it passed, else as it was measured), register it, and report."""
     decision, metrics = comparison.decision, comparison.metrics()
@@ -175,12 +220,13 @@ def _register(
     folder = models / f"{UNREGISTERED}{uuid.uuid4().hex[:8]}"
     with job.stage("save"):
         _sweep(models)
-        save_bundle(folder, recipe, model, learned_from, metrics)
+        learned = profile(observe(learned_from, model)).as_dict()
+        save_bundle(folder, recipe, model, learned_from, metrics, {PROFILE: learned})
     version = None
     with job.stage("register"), job.mlflow_may_fail():
-        if run is not None:
-            _log_metrics(run, metrics, decision, data.split)
-            version = run.register(folder, decision, fingerprint)
+        if run is not None and card is not None:
+            example = [str(photo) for photo in data.everything.catalog.photo_ids[:3]]
+            version = run.register(folder, decision, fingerprint, card=card, example=example)
             shutil.rmtree(folder)
     return TrainReport(
         skipped=False,
@@ -203,11 +249,3 @@ def _sweep(models: Path) -> None:
         unfinished = folder.name.startswith(UNREGISTERED) or folder.name.endswith(".partial")
         if unfinished and time.time() - folder.stat().st_mtime > SECONDS_KEPT:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _log_metrics(
-    run: tracking.TrainingRun, metrics: dict[str, dict[str, float]], decision: Decision, split: Split
-) -> None:
-    """The challenger's metrics by their plain names, everybody's as `model/metric`."""
-    named = {f"{model}/{name}": value for model, values in metrics.items() for name, value in values.items()}
-    run.log_metrics({**metrics.get(decision.kind, {}), **named, "test_reachable": split.reachable})

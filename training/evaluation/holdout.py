@@ -13,53 +13,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.bundle import Bundle
-from training.evaluation import metrics
+from training.evaluation.measures import Values, full_metrics, list_metrics
 from training.evaluation.numbering import Holdout
-from training.evaluation.ranking import rank
+from training.evaluation.ranking import Ranked, rank
 from training.from_lake import Split
-from training.interactions import Catalog, Histories, History
+from training.interactions import Histories, History, Interactions
 from training.models.interface import Scorer, Scores
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one model achieved. ndcg, recall, average_precision: float64 (n_test_users,), in the split's order."""
+    """What one model achieved. values: {metric: float64 (n_test_users,)}, in the split's order; of_lists: metrics of
+    all lists together; ranked: the lists themselves, (n_test_users, k); hits: bool (n_test_users, k)."""
 
     k: int
-    ndcg: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    average_precision: NDArray[np.float64]
-    coverage: float
-    novelty: float
+    values: Values
+    of_lists: dict[str, float]
+    ranked: Ranked
+    hits: NDArray[np.bool_]
+
+    @property
+    def ndcg(self) -> NDArray[np.float64]:
+        """float64 (n_test_users,)."""
+        return self.values[f"ndcg_at_{self.k}"]
+
+    @property
+    def coverage(self) -> float:
+        return self.of_lists[f"coverage_at_{self.k}"]
 
     def summary(self) -> dict[str, float]:
         """Means over the users, and the metrics of all lists together; names as in MLflow."""
-        return {
-            f"ndcg_at_{self.k}": float(self.ndcg.mean()),
-            f"recall_at_{self.k}": float(self.recall.mean()),
-            f"map_at_{self.k}": float(self.average_precision.mean()),
-            f"coverage_at_{self.k}": self.coverage,
-            f"novelty_at_{self.k}": self.novelty,
-        }
+        return {**{name: float(of_users.mean()) for name, of_users in self.values.items()}, **self.of_lists}
 
 
 @dataclass(frozen=True)
 class OtherCatalog:
-    """A bundle asked in the rows of another catalog; photos that it does not know score −∞, as it never shows them."""
+    """A bundle asked in the rows of other interactions; photos that it does not know score −∞, as it never shows them.
+
+    rows: the bundle's row of each photo, users: of each user whom contacts may be, int64, −1 for those unknown to it.
+    """
 
     bundle: Bundle
     rows: NDArray[np.int64]
+    users: NDArray[np.int64]
 
     @classmethod
-    def of(cls, bundle: Bundle, catalog: Catalog) -> OtherCatalog:
-        return cls(bundle, bundle.photo_rows(catalog.photo_ids))
+    def of(cls, bundle: Bundle, interactions: Interactions) -> OtherCatalog:
+        followed = bundle.followed
+        users = np.full(interactions.n_users, -1) if followed is None else followed.rows(interactions.user_ids)
+        return cls(bundle, bundle.photo_rows(interactions.catalog.photo_ids), users)
 
     def scores(self, histories: Histories) -> Scores:
         result = np.empty((len(histories), len(self.rows)), dtype=np.float32)
         for user, history in enumerate(histories):
-            rows = self.rows[history.photo_rows]
+            rows, contacts = self.rows[history.photo_rows], self.users[history.contacts]
             known = rows >= 0
-            translated = History(rows[known].astype(np.int32), history.times[known], history.positive[known])
+            translated = History(
+                rows[known].astype(np.int32),
+                history.times[known],
+                history.positive[known],
+                contacts[contacts >= 0].astype(np.int32),
+            )
             result[user] = np.where(self.rows >= 0, self.bundle.scores(translated)[self.rows], np.float32(-np.inf))
         return result
 
@@ -79,15 +93,14 @@ def evaluate(
             if progress is not None:
                 progress(before + lists, len(models) * n_test)
 
-        ranked = rank(model, holdout.histories, train.n_photos, holdout.hidden, k, made).rows
-        hits = np.array([np.isin(ranked[i], photos) for i, photos in enumerate(holdout.relevant_rows)])
+        ranked = rank(model, holdout.histories, train.n_photos, holdout.hidden, k, made)
+        hits = [np.isin(listed, found) for listed, found in zip(ranked.rows, holdout.relevant_rows, strict=True)]
         result[name] = Evaluation(
             k=k,
-            ndcg=metrics.ndcg(hits, holdout.relevant),
-            recall=metrics.recall(hits, holdout.relevant),
-            average_precision=metrics.average_precision(hits, holdout.relevant),
-            coverage=metrics.coverage(ranked, train.n_photos),
-            novelty=metrics.novelty(ranked, train.photo_degrees, train.n_users),
+            values=full_metrics(ranked, holdout, [k]),
+            of_lists=list_metrics(ranked, holdout, k),
+            ranked=ranked,
+            hits=np.array(hits),
         )
     return result
 

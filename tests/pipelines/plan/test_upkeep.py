@@ -1,14 +1,20 @@
-"""The upkeep of what walls showed: few files, however many commits, and nothing older than it is kept."""
+"""Upkeep: few files, however many commits, nothing older than it is kept, and a training when one is due."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
 
+from features.errors import DependencyError
 from features.lake import Lake
-from features.schema import IMPRESSIONS
-from pipelines.plan.upkeep import IMPRESSIONS_KEPT, forget_impressions, tidy_lake
+from features.schema import IMPRESSIONS, Kind
+from features.settings import Settings
+from pipelines.plan.upkeep import IMPRESSIONS_KEPT, forget_impressions, tidy_lake, train_if_due, upkeep
+from tests.training.conftest import append_to
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -41,3 +47,29 @@ def test_what_was_shown_long_ago_is_forgotten_and_the_rest_stays(lake: Lake) -> 
     tidy_lake(lake, 7)
     forget_impressions(lake, NOW)
     assert held(lake) == ["kept", "new"]
+
+
+@pytest.mark.parametrize(("hours", "trains"), [(2.5, [timedelta(hours=2.5)]), (0.0, [])])
+def test_the_scheduler_asks_for_trainings_as_often_as_set_or_never(
+    settings: Settings, engine: sa.Engine, lake: Lake, hours: float, trains: list[timedelta]
+) -> None:
+    jobs = upkeep(settings.model_copy(update={"retrain_check_hours": hours}), engine, lake)
+    assert [job.every for job in jobs if job.name == "train"] == trains
+    assert {"tidy_lake", "verify_photos"} <= {job.name for job in jobs}
+
+
+def test_why_no_training_was_needed_is_logged_and_kept(settings: Settings) -> None:
+    with capture_logs() as logs:
+        train_if_due(settings)
+    (entry,) = [entry for entry in logs if entry["event"] == "train_if_due"]
+    assert entry["said"] == "skipped: the lake holds no interactions yet"
+    assert entry["said"] in (settings.home / "logs" / "train.log").read_text()
+
+
+def test_a_training_that_fails_fails_the_job_with_its_reason(settings: Settings, lake: Lake) -> None:
+    append_to(lake, [("ann", "a", "ben", Kind.FAVORITE, 0)])
+    database = settings.home / "mlflow" / "mlflow.db"
+    database.parent.mkdir()
+    database.write_bytes(b"no database at all" * 100)
+    with pytest.raises(DependencyError, match=r"`train --if-due` failed: error: MLflow at .* can't be used"):
+        train_if_due(settings)

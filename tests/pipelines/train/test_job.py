@@ -156,15 +156,56 @@ def test_the_run_says_what_it_was_made_of(first: First) -> None:
     assert first.report.run_id is not None
     run = MlflowClient(first.settings.mlflow_uri).get_run(first.report.run_id)
     assert run.info.status == "FINISHED"
-    assert (run.data.params["factors"], run.data.params["holdout_days"]) == ("8", "14.0")
-    assert run.data.params["cut"] == utc(split_of(WORLD).cut).isoformat()
-    ndcg = first.report.metrics["als"]["ndcg_at_20"]
-    assert run.data.metrics["ndcg_at_20"] == run.data.metrics["als/ndcg_at_20"] == ndcg
+    parameters = run.data.params
+    assert (parameters["als.factors"], parameters["holdout_days"]) == ("8", "14.0")
+    assert parameters["cut"] == utc(split_of(WORLD).cut).isoformat()
+    weights = [name for name in parameters if name.startswith("blend.components.") and name.endswith(".weight")]
+    assert weights
+    assert all(float(parameters[name]) > 0 for name in weights)
+    kind = first.report.kind
+    ndcg = first.report.metrics[kind]["ndcg_at_20"]
+    assert run.data.metrics["ndcg_at_20"] == run.data.metrics[f"{kind}/ndcg_at_20"] == ndcg
     assert run.data.metrics["test_reachable"] == split_of(WORLD).reachable
     (found,) = run.inputs.dataset_inputs
     version = first.lake.version(INTERACTIONS)
-    assert found.dataset.digest == f"version-{version}"
+    assert found.dataset.digest.startswith(f"v{version}-")
     assert champion(first.settings).manifest["lake_versions"] == {"interactions": version}
+
+
+def test_the_run_holds_what_a_person_compares_it_by(first: First) -> None:
+    assert first.report.run_id is not None
+    client = MlflowClient(first.settings.mlflow_uri)
+    experiment = client.get_run(first.report.run_id).info.experiment_id
+    children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{first.report.run_id}'")
+    assert {run.info.run_name for run in children} == {"als", "blend", "neighbor_score", "popularity"}
+    held = {artifact.path for artifact in client.list_artifacts(first.report.run_id)}
+    assert {"report.html", "model_card.md", "figures", "training_inputs.json", "bundle"} <= held
+    assert tracking.training_inputs(first.settings, "champion").lake_versions == {
+        "interactions": first.lake.version(INTERACTIONS)
+    }
+
+
+def test_the_drift_since_the_champion_is_in_the_next_run(small: Settings, lake: Lake) -> None:
+    append_to(lake, until(90))
+    trained(small)
+    append_to(lake, [row for row in WORLD if row not in until(90)])
+    run_id = trained(small).run_id
+    assert run_id is not None
+    client = MlflowClient(small.mlflow_uri)
+    assert "drift/favorites_a_user" in client.get_run(run_id).data.metrics
+    assert {artifact.path for artifact in client.list_artifacts(run_id, "drift")} == {
+        "drift/drift.json",
+        "drift/drift.md",
+    }
+
+
+def test_a_forced_training_makes_a_champion_of_what_the_gate_refuses_and_keeps_why(small: Settings, lake: Lake) -> None:
+    append_to(lake, WORLD)
+    trained(small)
+    report = train(changed(small, **BAD), None, NOW, force="to see whether the wall still fills")
+    assert (report.passed, report.version) == (True, "2")
+    assert "forced: to see whether the wall still fills (it would have failed" in report.reason
+    assert aliases(small)["champion"] == "2"
 
 
 def test_the_bundle_goes_to_the_registry_and_nowhere_else(first: First) -> None:
@@ -425,14 +466,18 @@ REFUSE = "CREATE TRIGGER refuse BEFORE {} BEGIN SELECT RAISE(FAIL, 'refused'); E
 
 
 @pytest.mark.parametrize(
-    ("table", "versions"),
-    [("INSERT ON metrics", 0), ("INSERT ON model_versions", 0), ("INSERT ON registered_model_aliases", 1)],
+    ("stage", "table", "versions"),
+    [
+        ("report", "INSERT ON metrics", 0),
+        ("save", "INSERT ON model_versions", 0),
+        ("save", "INSERT ON registered_model_aliases", 1),
+    ],
 )
 def test_a_registry_that_breaks_in_the_middle_is_reported_and_the_next_training_registers(
-    small: Settings, lake: Lake, table: str, versions: int
+    small: Settings, lake: Lake, stage: str, table: str, versions: int
 ) -> None:
     append_to(lake, WORLD)
-    report = trained(small, at_stage("save", break_registry(small, REFUSE.format(table))))
+    report = trained(small, at_stage(stage, break_registry(small, REFUSE.format(table))))
     assert (report.version, len(report.problems)) == (None, 1)
     assert report.bundle is not None
     assert load_bundle(report.bundle).kind == "als"

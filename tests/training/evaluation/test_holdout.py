@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.training.conftest import DAY, START, Row, interactions_of, log_of, re
 from training.bundle import Bundle, load_bundle, save_bundle
 from training.evaluation.holdout import OtherCatalog, evaluate
 from training.from_lake import Split, build_interactions, temporal_split, utc
-from training.interactions import Catalog, Histories, History
+from training.interactions import Catalog, Contacts, Histories, History, Interactions
 from training.models.interface import scores_of
 from training.models.recipes import Recipe, fit
 
@@ -73,23 +73,26 @@ def test_the_metrics_by_hand(split: Split) -> None:
     found = evaluate({"fixed": Fixed(split.train.catalog, "bfaecdg")}, split, k=2)["fixed"]
     # ann gets f, e and wants e; ben gets b, a and wants a: each a hit at rank 2. Every photo has one of two users.
     assert found.ndcg == pytest.approx([1 / np.log2(3)] * 2)
-    assert found.recall.tolist() == [1.0, 1.0]
-    assert found.average_precision.tolist() == [0.5, 0.5]
-    assert found.novelty == pytest.approx(1.0)
+    assert found.values["recall_at_2"].tolist() == [1.0, 1.0]
+    assert found.values["map_at_2"].tolist() == [0.5, 0.5]
+    assert found.of_lists["novelty_at_2"] == pytest.approx(1.0)
     assert found.summary() == pytest.approx(
         {
             "ndcg_at_2": 1 / np.log2(3),
             "recall_at_2": 1.0,
+            "hr_at_2": 1.0,
             "map_at_2": 0.5,
+            "mrr_at_2": 0.5,
             "coverage_at_2": 4 / 7,
             "novelty_at_2": 1.0,
+            "diversity_at_2": 0.0,
         }
     )
 
 
 def test_a_list_shorter_than_k_counts_what_it_has(split: Split) -> None:
     found = evaluate({"fixed": Fixed(split.train.catalog, "ea")}, split, k=20)["fixed"]
-    assert found.recall.tolist() == [1.0, 1.0]
+    assert found.values["recall_at_20"].tolist() == [1.0, 1.0]
     assert found.coverage == pytest.approx(4 / 7)
 
 
@@ -135,8 +138,9 @@ def bundle(tmp_path: Path, recipe: Recipe) -> Bundle:
     return load_bundle(tmp_path / "bundle")
 
 
-def in_other_catalog(photos: str) -> Catalog:
-    return Catalog(np.array(list(photos), dtype=object), np.array(["somebody"] * len(photos), dtype=object))
+def in_other_catalog(photos: str) -> Interactions:
+    """A world with these photos, the first of them the most popular."""
+    return interactions_of({f"u{n}": list(photos[: n + 1]) for n in range(len(photos))})
 
 
 def history_in(catalog: Catalog, favorites: str, dismissed: str = "") -> History:
@@ -146,21 +150,23 @@ def history_in(catalog: Catalog, favorites: str, dismissed: str = "") -> History
 
 def test_a_bundle_scores_the_photos_of_another_catalog_as_its_own(bundle: Bundle) -> None:
     other = in_other_catalog("dxcba")
-    scores = scores_of(OtherCatalog.of(bundle, other), history_in(other, "ac", "d"))
+    scores = scores_of(OtherCatalog.of(bundle, other), history_in(other.catalog, "ac", "d"))
     own = bundle.scores(history_in(bundle.catalog, "ac", "d"))
     for photo in "abcd":
-        assert scores[other.rows([photo])[0]] == pytest.approx(own[bundle.photo_row(photo)], rel=1e-4)
+        assert scores[other.catalog.rows([photo])[0]] == pytest.approx(own[bundle.photo_row(photo)], rel=1e-4)
 
 
 def test_a_photo_that_the_bundle_does_not_know_is_never_listed(bundle: Bundle) -> None:
     other = in_other_catalog("dxcba")
-    assert scores_of(OtherCatalog.of(bundle, other), history_in(other, "a"))[1] == float("-inf")
+    assert scores_of(OtherCatalog.of(bundle, other), history_in(other.catalog, "a"))[1] == float("-inf")
 
 
 def test_favorites_that_the_bundle_does_not_know_change_nothing(bundle: Bundle) -> None:
     other = in_other_catalog("dxcbay")
     asked = OtherCatalog.of(bundle, other)
-    assert (scores_of(asked, history_in(other, "acxy")) == scores_of(asked, history_in(other, "ac"))).all()
+    assert (
+        scores_of(asked, history_in(other.catalog, "acxy")) == scores_of(asked, history_in(other.catalog, "ac"))
+    ).all()
 
 
 def test_a_bundle_evaluates_in_another_catalog_as_its_model_would(tmp_path: Path, recipe: Recipe) -> None:
@@ -169,6 +175,23 @@ def test_a_bundle_evaluates_in_another_catalog_as_its_model_would(tmp_path: Path
     train = build_interactions(log_of(rows), as_of=utc(split.cut))
     model = fit(recipe, train)
     save_bundle(tmp_path / "bundle", recipe, model, train, {})
-    asked = OtherCatalog.of(load_bundle(tmp_path / "bundle"), split.train.catalog)
+    asked = OtherCatalog.of(load_bundle(tmp_path / "bundle"), split.train)
     found = evaluate({"model": model, "bundle": asked}, split)
     assert found["bundle"].summary() == found["model"].summary()
+
+
+def test_contacts_are_asked_for_in_the_rows_of_the_bundle(tmp_path: Path) -> None:
+    """A blend that knows contacts, asked in a world where the same people have other rows."""
+    rows = world_rows()
+    world = build_interactions(log_of(rows))
+    users = np.arange(world.n_users)
+    world = replace(world, contacts=Contacts.of(users, (users + 3) % world.n_users, world.n_users))
+    model = fit(recipe_of("blend"), world)
+    save_bundle(tmp_path / "bundle", recipe_of("blend"), model, world, {})
+    other = build_interactions(log_of([*rows, *((f"a{user}", *rest) for user, *rest in rows[:50])]))
+    follows = [other.user_ids.tolist().index(f"u{n:03d}") for n in (3, 6)]
+    asked = OtherCatalog.of(load_bundle(tmp_path / "bundle"), other)
+    nothing = np.empty(0, dtype=np.int64)
+    there = scores_of(asked, History.of(nothing, nothing, nothing, nothing, np.array(follows, dtype=np.int32)))
+    here = scores_of(model, History.of(nothing, nothing, nothing, nothing, np.array([3, 6], dtype=np.int32)))
+    assert there[other.catalog.rows(world.catalog.photo_ids)] == pytest.approx(here, rel=1e-4, abs=1e-5)
