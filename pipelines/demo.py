@@ -227,13 +227,13 @@ def _someone(people: list[dict[str, Any]]) -> str:
 def _show(asked: Demo, settings: Settings, trained: TrainReport, user_id: str, seconds: tuple[float, float]) -> None:
     from rich.console import Console
 
-    from pipelines.tables import metrics_table, wall_table
+    from pipelines.tables import training_table, wall_table
 
     answer = httpx.post(f"http://{HOST}:{asked.port}/recommend", json={"user_id": user_id, "limit": 20}, timeout=30)
     answer.raise_for_status()
     console = Console()
     console.print(wall_table(answer.json()))
-    console.print(metrics_table("Held-out favorites, ranked among all photos", trained.metrics, trained.kind))
+    console.print(training_table(trained.metrics, trained.kind))
     console.print(f"sandbox, pull, features and training took {seconds[0]:.0f} s, until this wall {seconds[1]:.0f} s")
     console.print(
         f"the sandbox's call budget was raised to {settings.flickr_calls_per_hour:,} an hour (Flickr's is 3,600)\n"

@@ -10,6 +10,8 @@ from rich.table import Table
 
 from training.reports.wording import metric_heading, metric_order
 
+TOLD = ("ndcg", "recall", "map", "coverage", "novelty")
+
 if TYPE_CHECKING:
     from training.tracking import RegisteredVersion
 
@@ -59,6 +61,15 @@ def metrics_table(title: str, metrics: Mapping[str, Mapping[str, float]], chosen
         ]
         table.add_row(f"{model} ◂" if model == chosen else model, *cells)
     return table
+
+
+def training_table(metrics: Mapping[str, Mapping[str, float]], chosen: str) -> Table:
+    """What a training compared, by the metrics that fit beside each other; the rest is in MLflow and in the JSON."""
+    shown = {
+        model: {name: value for name, value in values.items() if name.partition("_at_")[0] in TOLD}
+        for model, values in metrics.items()
+    }
+    return metrics_table("Held-out favorites, ranked among all photos", shown, chosen)
 
 
 def versions_table(versions: Sequence[RegisteredVersion]) -> Table:

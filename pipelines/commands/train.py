@@ -60,9 +60,9 @@ def train(
 
 def _print_report(trained: TrainReport) -> None:
     if trained.metrics:
-        from pipelines.tables import metrics_table
+        from pipelines.tables import training_table
 
-        _print_table(metrics_table("Held-out favorites, ranked among all photos", trained.metrics, trained.kind))
+        _print_table(training_table(trained.metrics, trained.kind))
     for problem in trained.problems:
         typer.secho(f"warning: {problem}", err=True, fg=typer.colors.YELLOW)
     if trained.skipped:

@@ -68,7 +68,7 @@ class ModelReport:
     """One model as it was measured.
 
     name: as in the run, "champion" for the current one. steps: {metric: value of each iteration}. milliseconds: of one
-    recommendation, median; megabytes: of what serving holds in memory; None where nobody measured.
+    recommendation, 95th percentile; megabytes: of what serving holds in memory; None where nobody measured.
     """
 
     name: str

@@ -142,7 +142,7 @@ def iterations(models: Sequence[ModelReport]) -> Figure:
 @_styled
 def quality_against_latency(models: Sequence[ModelReport], metric: str) -> Figure:
     """The metric against the milliseconds of one recommendation; the line is Pareto's: nothing is better and faster."""
-    figure, axes = _axes("milliseconds for one recommendation, median", metric_heading(metric))
+    figure, axes = _axes("milliseconds for one recommendation, 95th percentile", metric_heading(metric))
     measured = [
         (number, model, model.milliseconds, model.metrics[metric])
         for number, model in enumerate(models)

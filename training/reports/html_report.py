@@ -19,8 +19,7 @@ from matplotlib.figure import Figure
 
 from training.reports import figures
 from training.reports.content import ExampleWall, Interval, ModelReport, Photo, TrainingReport
-from training.reports.wording import metric_heading, metric_order, moment_text
-from training.tracking.inputs import flat
+from training.reports.wording import metric_heading, metric_order, moment_text, recipe_text
 
 TEMPLATE = "report.html.jinja"
 
@@ -87,7 +86,7 @@ def html_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(metric=metric_heading, moment=moment_text, flat=lambda nested: dict(flat(nested)))
+    environment.filters.update(metric=metric_heading, moment=moment_text, recipe=recipe_text)
     champion = None if report.champion is None else report.model(report.champion)
     return environment.get_template(TEMPLATE).render(
         report=report,

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from training.reports.content import ModelReport, TrainingReport
-from training.reports.wording import metric_heading, metric_order, moment_text
-from training.tracking.inputs import flat
+from training.reports.wording import metric_heading, metric_order, moment_text, recipe_text
 
 LIMITS = """Favorites are not taste: they depend on what a person came to see, and popular photos are seen more often.
 Held-out favorites can't tell what a person would have favorited had it been shown. Photos that nobody of the training
@@ -82,8 +81,7 @@ def _made(report: TrainingReport) -> Iterator[str]:
     kind = report.model(report.challenger).kind
     recipe = report.inputs.recipes.get(kind)
     if recipe is not None and recipe.parameters:
-        parameters = ", ".join(f"{name} {value}" for name, value in flat(recipe.parameters))
-        yield f"- {kind}: {parameters}"
+        yield f"- {kind}: {recipe_text(recipe.parameters)}"
     yield f"- seed {report.inputs.seed}, engine {report.inputs.engine}"
     if report.inputs.git_commit:
         yield f"- program revision `{report.inputs.git_commit}`"

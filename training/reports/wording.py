@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 ABBREVIATED = ("ndcg", "map", "hr", "mrr")
 FIRST = ("ndcg", "recall", "map", "mrr", "hr", "coverage", "novelty", "diversity")
@@ -30,3 +32,11 @@ def favorites_between(least: int, most: int | None) -> str:
 def moment_text(moment: datetime) -> str:
     """`2026-11-25 07:38 UTC`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def recipe_text(parameters: Mapping[str, Any]) -> str:
+    """`factors 64, regularization 5.0`; of a blend what its components weigh: `als 1.74, popularity 0.721`."""
+    components = parameters.get("components")
+    if components is not None:
+        return ", ".join(f"{one['name']} {one['weight']:.3g}" for one in components)
+    return ", ".join(f"{name} {value}" for name, value in parameters.items())
