@@ -72,6 +72,19 @@ def training_table(metrics: Mapping[str, Mapping[str, float]], chosen: str) -> T
     return metrics_table("Held-out favorites, ranked among all photos", shown, chosen)
 
 
+def reproduction_table(metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
+    """Each model's metrics then and now, those of `TOLD`."""
+    table = Table(title="Metrics then and now", title_justify="left")
+    for column in ("model", "metric", "then", "now", "difference"):
+        table.add_column(column, justify="left" if column in ("model", "metric") else "right")
+    for model, values in metrics.items():
+        for name in sorted(values, key=metric_order):
+            if name.partition("_at_")[0] in TOLD:
+                then, now = values[name]
+                table.add_row(model, metric_heading(name), f"{then:.4f}", f"{now:.4f}", f"{now - then:+.2g}")
+    return table
+
+
 def versions_table(versions: Sequence[RegisteredVersion]) -> Table:
     """The registered versions, a row for each."""
     table = Table()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from features.settings import Settings
     from pipelines.train.job import TrainReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -25,6 +26,10 @@ def train(
     force: Annotated[
         str, typer.Option(help="Make the result champion whatever the gate says; say why, it is kept.")
     ] = "",
+    reproduce: Annotated[
+        str,
+        typer.Option(help="Make an old run again (its id, or its version's number or alias) and compare."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Train on the lake, evaluate, and make the result champion if it passes the gate."""
@@ -39,6 +44,9 @@ def train(
 
     settings = get_settings()
     configure_logging(settings, level=30)
+    if reproduce:
+        _reproduce(settings, reproduce, as_json)
+        return
     if if_due:
         decision = retrain.due(settings, datetime.now(UTC))
         if not decision.due:
@@ -56,6 +64,28 @@ def train(
         _print_report(trained)
     if trained.version is None:
         raise DependencyError(f"the model was not registered and lies in {trained.bundle}: {trained.problems[0]}")
+
+
+def _reproduce(settings: Settings, name: str, as_json: bool) -> None:
+    from features.progress import progress_bars
+    from pipelines.tables import reproduction_table
+    from pipelines.train.reproduce import reproduce
+
+    with progress_bars() as report:
+        made = reproduce(settings, name, report)
+    if as_json:
+        _print_json(made.as_dict())
+        return
+    _print_table(reproduction_table(made.metrics))
+    rows = ", ".join(f"{table} {'as then' if same else 'NOT as then'}" for table, same in made.same_rows.items())
+    then, now = (commit[:10] or "unknown" for commit in made.commits)
+    typer.echo(f"rows read: {rows}")
+    typer.echo(f"program: revision {then} then, {now} now")
+    typer.echo(
+        f"scores of version {made.version} ({made.kind}): at most {made.scores_apart:.2g} standard deviations apart"
+    )
+    verdict = "the same" if made.same else f"not the same: metrics up to {made.metrics_apart:.2g} apart"
+    typer.echo(f"run {made.run_id} came out {verdict}")
 
 
 def _print_report(trained: TrainReport) -> None:
