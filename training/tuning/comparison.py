@@ -20,6 +20,7 @@ from training.evaluation.measures import (
 )
 from training.evaluation.negatives import Cases
 from training.evaluation.ranking import Ranked, rank
+from training.evaluation.sanity import measure_latency, size_in_memory
 from training.models.interface import Scorer
 from training.models.recipes import Recipe, blend_of, fit_each
 from training.tuning.candidates import CEILING, SEEDED, candidates, tune
@@ -103,14 +104,16 @@ def compare(
 def _tested(
     model: Scorer, holdout: Holdout, cases: Cases | None, ks: Sequence[int], seed: int
 ) -> tuple[dict[str, Any], Values]:
-    """Every metric of one model, in full ranking and, with `cases`, among negatives; and those of full ranking for each
-    user."""
+    """Every metric of one model, in full ranking and, with `cases`, among negatives, and what it costs; beside it the
+    metrics of full ranking for each user."""
     ranked = rank(model, holdout.histories, holdout.n_photos, holdout.hidden, max(ks))
     full = full_metrics(ranked, holdout, ks)
     found: dict[str, Any] = {
         "full": with_intervals(full, seed),
         "lists": list_metrics(ranked, holdout, max(ks)),
         "segments": by_segment(full, holdout.histories.degrees, seed),
+        "latency_ms": measure_latency(model, holdout.histories),
+        "megabytes": size_in_memory(model) / 2**20,
     }
     if cases is not None:
         found["sampled"] = with_intervals(sampled_metrics(model, holdout, cases, ks), seed)
