@@ -10,7 +10,7 @@ export BENTOML_DO_NOT_TRACK := true
 export OPENBLAS_NUM_THREADS := 1
 
 # Each is a Debian package and the command that it brings.
-TEST_PACKAGES := redis-server:redis-server chromium:chromium
+TEST_PACKAGES := redis-server:redis-server chromium:chromium openjdk-17-jre-headless:java
 
 SITE_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 

@@ -27,6 +27,7 @@ from training.interactions import History, Interactions
 from training.models.interface import Model, Scores, scores_of
 from training.models.recipes import Recipe, fit
 from training.retrieval import top_rows
+from training.shares import shares_of_people, whole
 
 CHOOSING, REPORTING = (11, 12), (7, 8, 9, 10)
 GRID = (1.0, 3.0, 5.0, 7.0, 8.0, 10.0, 15.0, 20.0, 30.0, 100.0)
@@ -73,7 +74,7 @@ def after_dismissing(
         group = ids[counts.argmax()] if tastes is None else enough[tastes[user, enough].argmin()]
         of_group = np.flatnonzero(groups == group)
         chosen = of_group if count is None else listed[groups[listed] == group][:count]
-        later = scores_of(model, dismissing(history, chosen, setting.split.cut))
+        later = scores_of(model, dismissing(history, chosen, setting.split.cut, person=count is None))
         gone = np.concatenate([hidden, chosen])
         shares = [np.count_nonzero(groups[top_rows(s, LISTED, gone)[0]] == group) / LISTED for s in (scores, later)]
         note(before=counts[ids == group][0] / LISTED, hidden_only=shares[0], after=shares[1])
@@ -90,12 +91,19 @@ def after_dismissing(
     return found
 
 
-def dismissing(history: History, rows: NDArray[np.integer], at: int) -> History:
-    """The history with these photos dismissed at that time, but for those that are favorites."""
+def dismissing(history: History, rows: NDArray[np.integer], at: int, *, person: bool) -> History:
+    """The history with these photos dismissed at that time, but for those that are favorites; person: by one click."""
     liked = history.positive
+    favorites = np.sort(history.favorites.astype(np.int64))
+    shares = (
+        shares_of_people(favorites, rows.astype(np.int64), np.zeros(len(rows), np.int64))
+        if person
+        else whole(len(rows))
+    )
     dismissed = np.concatenate([history.photo_rows[~liked], rows]).astype(np.int64)
     times = np.concatenate([history.times[~liked], np.full(len(rows), at)])
-    return History.of(history.favorites.astype(np.int64), history.times[liked], dismissed, times)
+    shares = np.concatenate([history.shares[~liked], shares])
+    return History.of(history.favorites.astype(np.int64), history.times[liked], dismissed, times, shares=shares)
 
 
 def ndcg(scores: Scores, hidden: NDArray[np.int64], wanted: NDArray[np.int32]) -> float:

@@ -47,7 +47,9 @@ def newest(history: History, n: int) -> History:
     favorites = np.flatnonzero(history.positive)
     kept = np.sort(favorites[np.argsort(-history.times[favorites], kind="stable")[:n]])
     rows = np.concatenate([kept, np.flatnonzero(~history.positive)])
-    return History(history.photo_rows[rows], history.times[rows], history.positive[rows], history.contacts)
+    return History(
+        history.photo_rows[rows], history.times[rows], history.positive[rows], history.contacts, history.shares[rows]
+    )
 
 
 def asked_with(holdout: Holdout, n: int) -> tuple[NDArray[np.intp], Holdout]:

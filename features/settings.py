@@ -84,6 +84,21 @@ class Settings(BaseSettings):
         5.0, gt=0, description="λ for each favorite that a photo has on average: denser data takes more."
     )
     als_iterations: int = Field(15, ge=1, description="Alternations of a training.")
+    als_gpu: bool = Field(False, description="Fit ALS on a GPU, where `implicit` finds one; else the log says so.")
+    als_engine: Literal["implicit", "spark", "mllib"] = Field(
+        "implicit",
+        description="What fits ALS: `implicit` here, `spark`: the same on executors, or `mllib`: Spark's own ALS.",
+    )
+    spark_master: str = Field(
+        "local[2]", description="Where Spark runs, unless `spark-submit` has started the process and says so."
+    )
+    spark_memory: str = Field("4g", description="Memory of the driver's JVM; `spark-submit` has its own option.")
+    spark_blocks: int = Field(
+        8, ge=1, description="Parts into which Spark divides users and photos: two or three for each core."
+    )
+    mllib_regularization: float = Field(
+        0.1, gt=0, description="λ of Spark's own ALS for each favorite that a user or photo has."
+    )
     confidence_alpha: float = Field(4.0, gt=0, description="α: a favorite's confidence is 1 + α·w.")
     confidence_alpha_dismissal: float = Field(10.0, gt=0, description="α_d: a dismissal's confidence is 1 + α_d·w.")
     recency_half_life_days: float = Field(60.0, gt=0, description="Days after which a favorite's weight is halved.")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.interactions import Interactions
+from training.shares import Shares
 
 SECONDS_A_DAY = 86_400.0
 
@@ -63,15 +64,17 @@ def signed_confidence(
     times: NDArray[np.int64],
     positive: NDArray[np.bool_],
     user_degrees: NDArray[np.int64] | int,
+    shares: Shares | float = 1.0,
 ) -> NDArray[np.float32]:
-    """The values of a CSR row (or of many): favorite → +(1 + α·w), dismissal → −(1 + α_d·w); float32 (n,), |value| ≥ 1.
+    """The values of a CSR row (or of many), float32 (n,), |value| ≥ 1.
 
+    favorite → +(1 + α·w), dismissal → −(1 + α_d·w·share), `shares` float32 (n,) being how much of a dismissal each is.
     `user_degrees`: number of favorites of each event's user. w = recency × degree weight ÷ its mean in training, with
     recency = 2^(−age/half-life) (an event after the reference time has age 0) and
     degree weight = (degree of user × degree of photo)^(−exponent) (DESIGN.md, "Signed confidence").
     """
     weights = _weights(weighting, photos, times, user_degrees)
-    values = np.where(positive, 1.0 + weighting.alpha * weights, -(1.0 + weighting.alpha_dismissal * weights))
+    values = np.where(positive, 1.0 + weighting.alpha * weights, -(1.0 + weighting.alpha_dismissal * weights * shares))
     return values.astype(np.float32)
 
 

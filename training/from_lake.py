@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.arrays import flat
 from features.lake import Lake
 from features.schema import CONTACTS, INTERACTIONS
-from features.state import STATE_COLUMNS, InteractionState, current_contacts, interaction_state
+from features.sorting import ascending
+from features.state import STATE_COLUMNS, InteractionState, coded, current_contacts, interaction_state
 from features.user_state import UserState
 from training.interactions import (
     NOBODY,
@@ -22,12 +24,14 @@ from training.interactions import (
     History,
     Ids,
     Interactions,
-    Rows,
     UserIds,
     dismissals_beside,
-    newest_of_each,
-    row_of_each,
 )
+from training.keys import Rows, among, distinct
+from training.shares import largest_shares, shares_of_people, whole
+
+ROWS_AT_ONCE = 2_000_000
+"""Of a larger table the columns are read one after another: slower where there are many files, with less memory."""
 
 
 def history_of(catalog: Catalog, state: UserState, followed: UserIds | None = None) -> History:
@@ -36,14 +40,18 @@ def history_of(catalog: Catalog, state: UserState, followed: UserIds | None = No
     followed: the users whose rows contacts are; without them there are none.
     """
     contacts = NOBODY if followed is None else followed.rows(state.contacts).astype(np.int32)
+    favorites = catalog.rows(state.favorite_ids)
     of_people, person = catalog.rows_of_owners(state.dismissed_people)
     people_times = np.asarray(state.dismissed_people_times, dtype=np.int64)
     return History.of(
-        catalog.rows(state.favorite_ids),
+        favorites,
         np.asarray(state.favorite_times, dtype=np.int64),
         np.concatenate([catalog.rows(state.dismissed_ids), of_people]),
         np.concatenate([np.asarray(state.dismissed_times, dtype=np.int64), people_times[person]]),
         contacts[contacts >= 0],
+        np.concatenate(
+            [whole(len(state.dismissed_ids)), shares_of_people(distinct(favorites[favorites >= 0]), of_people, person)]
+        ),
     )
 
 
@@ -64,9 +72,20 @@ class Split:
 
 
 def load_log(lake: Lake, version: int | None = None) -> tuple[pa.Table, int]:
-    """The log of interactions and the version of the table that it is (−1: there is no table yet)."""
-    found = lake.version(INTERACTIONS) if version is None else version
-    return lake.scan(INTERACTIONS, columns=STATE_COLUMNS, version=found), -1 if found is None else found
+    """The log of interactions and the version of the table that it is (−1: there is no table yet).
+
+    Its strings are dictionaries. A large table is read by the column, so that no more than one is ever held as text.
+    """
+    view = lake.at(INTERACTIONS, version)
+    names = list(STATE_COLUMNS)
+    with view.guarded():
+        scans = [[name] for name in names] if view.rows > ROWS_AT_ONCE else [names]
+        columns = [_encoded(column) for scan in scans for column in view.dataset.to_table(columns=scan).itercolumns()]
+    return pa.table(columns, names=names), -1 if view.version is None else view.version
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.Array:
+    return flat(column.dictionary_encode() if pa.types.is_string(column.type) else column)
 
 
 def load_interactions(lake: Lake, version: int | None = None, as_of: datetime | None = None) -> Interactions:
@@ -86,7 +105,8 @@ def load_contacts(lake: Lake, version: int | None = None) -> tuple[pa.Table, int
 
 def with_contacts(interactions: Interactions, follows: pa.Table, version: int) -> Interactions:
     """The same, with those of the follows that are between its users; version: that of the table `contacts`."""
-    followers, followed = (_index_of(interactions.user_ids, follows.column(name)) for name in ("user_id", "contact_id"))
+    users = pa.array(interactions.user_ids, pa.string())
+    followers, followed = (_rows_in(users, follows.column(name)) for name in ("user_id", "contact_id"))
     return replace(
         interactions,
         contacts=Contacts.of(followers, followed, interactions.n_users),
@@ -99,12 +119,18 @@ def build_interactions(
 ) -> Interactions:
     """Numbered interactions from rows of the log (features/schema.py, STATE_COLUMNS), in any order."""
     state = interaction_state(log, as_of=as_of)
-    user_ids = _objects(pc.unique(state.favorites.column("user_id")).sort())
-    catalog = _catalog(state.favorites)
-    favorites = _favorite_events(state.favorites, user_ids, catalog)
-    dismissals = _dismissal_events(state, user_ids, catalog, favorites)
+    user_ids, users = _numbered(state.favorites.column("user_id"))
+    photo_ids, photos = _numbered(state.favorites.column("photo_id"))
+    degrees = np.bincount(photos, minlength=len(photo_ids))
+    order = np.argsort(-degrees, kind="stable")
+    row = np.empty(len(order), dtype=np.int64)
+    row[order] = np.arange(len(order))
+    photos, photo_ids = row[photos], photo_ids.take(pa.array(order))
+    catalog = Catalog(_objects(photo_ids), _owners_of(photos, state.favorites.column("owner_id"), len(photo_ids)))
+    favorites = _events(users * len(catalog) + photos, _seconds(state.favorites.column("faved_at")), catalog)
+    dismissals = _dismissal_events(state, user_ids, photo_ids, catalog, favorites)
     newest = max((int(events.times.max()) for events in (favorites, dismissals) if len(events)), default=0)
-    return Interactions(user_ids, catalog, favorites, dismissals, newest, lake_versions or {})
+    return Interactions(_objects(user_ids), catalog, favorites, dismissals, newest, lake_versions or {})
 
 
 def temporal_split(log: pa.Table, cut: datetime, until: datetime | None = None) -> Split:
@@ -116,53 +142,52 @@ def temporal_split(log: pa.Table, cut: datetime, until: datetime | None = None) 
     moment = int(cut.timestamp())
     later = interaction_state(log, as_of=until).favorites
     later = later.filter(pc.greater(later.column("faved_at"), pa.scalar(cut, later.schema.field("faved_at").type)))
-    users = _index_of(train.user_ids, later.column("user_id"))
-    photos = train.catalog.rows(_objects(later.column("photo_id")))
+    users = _rows_in(pa.array(train.user_ids, pa.string()), later.column("user_id"))
+    photos = _rows_in(pa.array(train.catalog.photo_ids, pa.string()), later.column("photo_id"))
     known = (users >= 0) & (photos >= 0)
-    keys = np.unique(users[known] * max(train.n_photos, 1) + photos[known])
-    seen = np.concatenate([_keys(train.favorites, train.n_photos), _keys(train.dismissals, train.n_photos)])
-    test = Events.of_keys(keys[~np.isin(keys, seen)], np.empty(0, dtype=np.int64), max(train.n_photos, 1))
+    keys = distinct(users[known] * max(train.n_photos, 1) + photos[known])
+    for events in (train.favorites, train.dismissals):
+        keys = keys[~among(keys, _keys(events, train.n_photos))]
+    test = Events.of_keys(keys, np.empty(0, dtype=np.int64), max(train.n_photos, 1))
     test_users, starts = np.unique(test.users, return_index=True)
     lists = np.split(test.photos, starts[1:]) if len(test_users) else []
     return Split(moment, train, test_users, lists, len(test) / later.num_rows if later.num_rows else 0.0)
 
 
-def _catalog(favorites: pa.Table) -> Catalog:
-    counts = pc.value_counts(favorites.column("photo_id").combine_chunks())
-    photos = pa.table({"photo_id": counts.field("values"), "favorites": counts.field("counts")})
-    photos = photos.sort_by([("favorites", "descending"), ("photo_id", "ascending")])
-    photo_ids = _objects(photos.column("photo_id"))
+def _owners_of(photos: Rows, owner_ids: pa.ChunkedArray, n_photos: int) -> Ids:
+    """The owner of each photo, (n_photos,), from rows that name a photo and its owner."""
+    owners, owner = _numbered(owner_ids)
     # Every row of a photo names the same owner: the smallest name makes the choice certain where a source errs.
-    owners = favorites.group_by("photo_id").aggregate([("owner_id", "min")])
-    order = Catalog(photo_ids, photo_ids).rows(_objects(owners.column("photo_id")))
-    owner_ids = np.empty(len(photo_ids), dtype=object)
-    owner_ids[order] = _objects(owners.column("owner_id_min"))
-    return Catalog(photo_ids, owner_ids)
+    smallest = np.full(n_photos, len(owners), dtype=np.int64)
+    np.minimum.at(smallest, photos, owner)
+    return _objects(owners)[smallest]
 
 
-def _favorite_events(favorites: pa.Table, user_ids: Ids, catalog: Catalog) -> Events:
-    users = _index_of(user_ids, favorites.column("user_id"))
-    photos = catalog.rows(_objects(favorites.column("photo_id")))
-    keys, times = newest_of_each(users * len(catalog) + photos, _seconds(favorites.column("faved_at")))
-    return Events.of_keys(keys, times, max(len(catalog), 1))
-
-
-def _dismissal_events(state: InteractionState, user_ids: Ids, catalog: Catalog, favorites: Events) -> Events:
+def _dismissal_events(
+    state: InteractionState, user_ids: pa.Array, photo_ids: pa.Array, catalog: Catalog, favorites: Events
+) -> Events:
     """Negatives of users who have favorites, on photos of the catalog; the others could teach a model nothing."""
     by_photo, by_person = state.dismissed_photos, state.dismissed_people
-    of_people, person = catalog.rows_of_owners(_objects(by_person.column("owner_id")))
+    theirs, person = catalog.rows_of_owners(_objects(by_person.column("owner_id")))
     users = np.concatenate(
-        [_index_of(user_ids, by_photo.column("user_id")), _index_of(user_ids, by_person.column("user_id"))[person]]
+        [_rows_in(user_ids, by_photo.column("user_id")), _rows_in(user_ids, by_person.column("user_id"))[person]]
     )
-    photos = np.concatenate([catalog.rows(_objects(by_photo.column("photo_id"))), of_people])
+    photos = np.concatenate([_rows_in(photo_ids, by_photo.column("photo_id")), theirs])
     times = np.concatenate(
         [_seconds(by_photo.column("dismissed_at")), _seconds(by_person.column("dismissed_at"))[person]]
     )
+    favored, dismissed = _keys(favorites, len(catalog)), users * len(catalog) + photos
+    of_people = slice(by_photo.num_rows, None)
+    shares = np.concatenate([whole(by_photo.num_rows), shares_of_people(favored, dismissed[of_people], person)])
     known = (users >= 0) & (photos >= 0)
-    keys, newest = dismissals_beside(
-        _keys(favorites, len(catalog)), users[known] * len(catalog) + photos[known], times[known]
-    )
-    return Events.of_keys(keys, newest, max(len(catalog), 1))
+    keys, newest = dismissals_beside(favored, dismissed[known], times[known])
+    largest = largest_shares(keys, dismissed[known], shares[known])
+    return Events.of_keys(keys, newest, max(len(catalog), 1), largest)
+
+
+def _events(keys: Rows, times: Rows, catalog: Catalog) -> Events:
+    keys, order = ascending(keys)
+    return Events.of_keys(keys, times[order], max(len(catalog), 1))
 
 
 def _keys(events: Events, n_photos: int) -> Rows:
@@ -170,14 +195,26 @@ def _keys(events: Events, n_photos: int) -> Rows:
 
 
 def _objects(column: pa.Array | pa.ChunkedArray) -> Ids:
-    values: Ids = np.asarray(
-        column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
-    )
-    return values.astype(object)
+    return np.asarray(column.to_pylist(), dtype=object)
 
 
-def _index_of(ids: Ids, column: pa.ChunkedArray) -> Rows:
-    return row_of_each(ids, _objects(column))
+def _numbered(column: pa.ChunkedArray) -> tuple[pa.Array, Rows]:
+    """The distinct ids that occur, ascending, and the place of each row's id among them."""
+    values, code = coded(column)
+    used = np.bincount(code, minlength=len(values)) > 0
+    order = pc.sort_indices(values).to_numpy()
+    order = order[used[order]]
+    place = np.empty(len(values), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return values.take(pa.array(order)), place[code]
+
+
+def _rows_in(ids: pa.Array, column: pa.ChunkedArray) -> Rows:
+    """The place of each row's id in `ids` (distinct), −1 where it is not there."""
+    values, code = coded(column)
+    places = pc.fill_null(pc.index_in(values, ids), -1).to_numpy()
+    rows: Rows = places[code].astype(np.int64)
+    return rows
 
 
 def _seconds(column: pa.ChunkedArray) -> Rows:

@@ -16,8 +16,11 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from training.keys import Rows as Rows
+from training.keys import among, distinct, newest_of_each, ranges
+from training.shares import WHOLE, Shares, largest_shares, whole
+
 Ids = NDArray[np.object_]
-Rows = NDArray[np.int64]
 
 NOBODY = np.empty(0, dtype=np.int32)
 
@@ -89,26 +92,24 @@ def _places(index: pd.Index[str], ids: Sequence[str] | Ids) -> Rows:
     return places
 
 
-def ranges(starts: Rows, stops: Rows) -> Rows:
-    """`concatenate([arange(a, b) for a, b in zip(starts, stops)])` without the loop; no range may be negative."""
-    lengths = stops - starts
-    total = int(lengths.sum())
-    result: Rows = np.arange(total, dtype=np.int64) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-    return result
-
-
 @dataclass(frozen=True)
 class History:
     """What one user did, in catalog rows; each photo at most once, favorites first.
 
     photo_rows int32 (n,); times int64 (n,), unix seconds; positive bool (n,): favorite or dismissal.
-    contacts: int32 (m,), rows in the training users of those whom the user follows.
+    contacts: int32 (m,), rows in the training users of those whom the user follows. shares float32 (n,): how much of a
+    dismissal each is (training/shares.py), 1 for favorites.
     """
 
     photo_rows: NDArray[np.int32]
     times: NDArray[np.int64]
     positive: NDArray[np.bool_]
     contacts: NDArray[np.int32] = field(default_factory=lambda: NOBODY)
+    shares: Shares = field(default_factory=lambda: WHOLE)
+
+    def __post_init__(self) -> None:
+        if self.shares is WHOLE:
+            object.__setattr__(self, "shares", whole(len(self.photo_rows)))
 
     @classmethod
     def of(
@@ -118,15 +119,23 @@ class History:
         dismissed: Rows,
         dismissed_at: Rows,
         contacts: NDArray[np.int32] = NOBODY,
+        shares: Shares = WHOLE,
     ) -> History:
-        """A clean history from rows and times; rows of −1 (photos that the catalog does not hold) are left out."""
+        """A clean history from rows and times; rows of −1 (photos that the catalog does not hold) are left out.
+
+        shares: of the dismissals; of several of one photo the largest counts.
+        """
+        shares = whole(len(dismissed)) if shares is WHOLE else shares
         favorites, faved = newest_of_each(favorites[favorites >= 0], faved[favorites >= 0])
-        dismissed, dismissed_at = dismissals_beside(favorites, dismissed[dismissed >= 0], dismissed_at[dismissed >= 0])
+        known = dismissed >= 0
+        distinct_rows, newest = dismissals_beside(favorites, dismissed[known], dismissed_at[known])
+        largest = largest_shares(distinct_rows, dismissed[known], shares[known])
         return cls(
-            photo_rows=np.concatenate([favorites, dismissed]).astype(np.int32),
-            times=np.concatenate([faved, dismissed_at]).astype(np.int64),
-            positive=np.arange(len(favorites) + len(dismissed)) < len(favorites),
+            photo_rows=np.concatenate([favorites, distinct_rows]).astype(np.int32),
+            times=np.concatenate([faved, newest]).astype(np.int64),
+            positive=np.arange(len(favorites) + len(distinct_rows)) < len(favorites),
             contacts=contacts,
+            shares=np.concatenate([whole(len(favorites)), largest]),
         )
 
     @property
@@ -148,6 +157,11 @@ class Histories:
     positive: NDArray[np.bool_]
     contact_indptr: Rows
     contacts: NDArray[np.int32]
+    shares: Shares = field(default_factory=lambda: WHOLE)
+
+    def __post_init__(self) -> None:
+        if self.shares is WHOLE:
+            object.__setattr__(self, "shares", whole(len(self.photo_rows)))
 
     @classmethod
     def of(cls, histories: Sequence[History]) -> Histories:
@@ -159,6 +173,7 @@ class Histories:
             positive=np.concatenate([NOBODY.astype(bool), *(history.positive for history in histories)]),
             contact_indptr=_indptr([len(history.contacts) for history in histories]),
             contacts=np.concatenate([NOBODY, *(history.contacts for history in histories)]),
+            shares=np.concatenate([WHOLE, *(history.shares for history in histories)]),
         )
 
     def __len__(self) -> int:
@@ -167,7 +182,7 @@ class Histories:
     def __iter__(self) -> Iterator[History]:
         for user in range(len(self)):
             one = self[user : user + 1]
-            yield History(one.photo_rows, one.times, one.positive, one.contacts)
+            yield History(one.photo_rows, one.times, one.positive, one.contacts, one.shares)
 
     def __getitem__(self, some: slice) -> Histories:
         """A run of the users: `histories[start:stop]`."""
@@ -181,6 +196,7 @@ class Histories:
             self.positive[events],
             self.contact_indptr[start : stop + 1] - self.contact_indptr[start],
             self.contacts[contacts],
+            self.shares[events],
         )
 
     @cached_property
@@ -203,38 +219,38 @@ def _indptr(lengths: Sequence[int] | Rows) -> Rows:
     return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
 
 
-def newest_of_each(keys: Rows, times: Rows) -> tuple[Rows, Rows]:
-    """The distinct keys, ascending, each with its newest time."""
-    order = np.lexsort((times, keys))
-    keys, times = keys[order], times[order]
-    last = np.ones(len(keys), dtype=bool)
-    last[:-1] = keys[1:] != keys[:-1]
-    return keys[last], times[last]
-
-
 def dismissals_beside(favorites: Rows, dismissed: Rows, times: Rows) -> tuple[Rows, Rows]:
     """Dismissals that count as negatives: distinct, newest time, without those that are favorites as well.
 
     A photo can be both (two axes): the favorite says what the user likes, the dismissal only that it shall not be
-    shown. Keys may be rows of one user or `user · n_photos + row` of all.
+    shown. Keys may be rows of one user or `user · n_photos + row` of all; `favorites` ascending.
     """
     keys, newest = newest_of_each(dismissed, times)
-    keep = ~np.isin(keys, favorites)
+    keep = ~among(keys, favorites)
     return keys[keep], newest[keep]
 
 
 @dataclass(frozen=True)
 class Events:
-    """Who did it to which photo and when: rows int32 (n,), unix seconds int64 (n,); sorted by user, then photo."""
+    """Who did it to which photo and when: rows int32 (n,), unix seconds int64 (n,); sorted by user, then photo.
+
+    shares float32 (n,): how much of a dismissal each is (training/shares.py).
+    """
 
     users: NDArray[np.int32]
     photos: NDArray[np.int32]
     times: NDArray[np.int64]
+    shares: Shares = field(default_factory=lambda: WHOLE)
+
+    def __post_init__(self) -> None:
+        if self.shares is WHOLE:
+            object.__setattr__(self, "shares", whole(len(self.users)))
 
     @classmethod
-    def of_keys(cls, keys: Rows, times: Rows, n_photos: int) -> Events:
+    def of_keys(cls, keys: Rows, times: Rows, n_photos: int, shares: Shares = WHOLE) -> Events:
         """From ascending keys `user · n_photos + photo`."""
-        return cls((keys // n_photos).astype(np.int32), (keys % n_photos).astype(np.int32), times.astype(np.int64))
+        users, photos = np.divmod(keys, n_photos)
+        return cls(users.astype(np.int32), photos.astype(np.int32), times.astype(np.int64, copy=False), shares)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -258,7 +274,7 @@ class Contacts:
     def of(cls, followers: Rows, followed: Rows, n_users: int) -> Contacts:
         """From pairs of user rows, in any order and with repeats; −1 is somebody unknown, and left out."""
         known = (followers >= 0) & (followed >= 0)
-        keys = np.unique(followers[known] * max(n_users, 1) + followed[known])
+        keys = distinct(followers[known] * max(n_users, 1) + followed[known])
         users = keys // max(n_users, 1)
         return cls(_indptr(np.bincount(users, minlength=n_users)), (keys % max(n_users, 1)).astype(np.int32))
 
@@ -309,7 +325,7 @@ class Interactions:
     def history(self, user: int) -> History:
         """What the user of that row did."""
         found = self.histories(np.array([user], dtype=np.int64))
-        return History(found.photo_rows, found.times, found.positive, found.contacts)
+        return History(found.photo_rows, found.times, found.positive, found.contacts, found.shares)
 
     def histories(self, users: Rows) -> Histories:
         """What the users of these rows did, in this order; nothing for a row of −1."""
@@ -317,8 +333,9 @@ class Interactions:
         for events, offsets in zip((self.favorites, self.dismissals), self._offsets, strict=True):
             starts, stops = _bounds(offsets, users)
             taken = ranges(starts, stops)
-            parts.append((np.repeat(np.arange(len(users)), stops - starts), events.photos[taken], events.times[taken]))
-        whose, rows, times = (np.concatenate(column) for column in zip(*parts, strict=True))
+            whose = np.repeat(np.arange(len(users)), stops - starts)
+            parts.append((whose, events.photos[taken], events.times[taken], events.shares[taken]))
+        whose, rows, times, shares = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.argsort(whose, kind="stable")  # a user's favorites stay before the dismissals
         positive = np.arange(len(rows)) < len(parts[0][0])
         starts, stops = (0 * users, 0 * users) if self.contacts is None else _bounds(self.contacts.indptr, users)
@@ -329,6 +346,7 @@ class Interactions:
             positive=positive[order],
             contact_indptr=_indptr(stops - starts),
             contacts=NOBODY if self.contacts is None else self.contacts.rows[ranges(starts, stops)],
+            shares=shares[order],
         )
 
 

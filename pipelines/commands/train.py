@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from pipelines.train.job import TrainReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Engine(StrEnum):
+    """What fits ALS."""
+
+    IMPLICIT = "implicit"
+    SPARK = "spark"
+    MLLIB = "mllib"
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +39,9 @@ def train(
         str,
         typer.Option(help="Make an old run again (its id, or its version's number or alias) and compare."),
     ] = "",
+    engine: Annotated[
+        Engine | None, typer.Option(help="What fits ALS, instead of the setting ALS_ENGINE.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train on the lake, evaluate, and make the result champion if it passes the gate."""
@@ -43,6 +55,8 @@ def train(
     from pipelines.train import job
 
     settings = get_settings()
+    if engine is not None:
+        settings = settings.model_copy(update={"als_engine": engine.value})
     configure_logging(settings, level=30)
     if reproduce:
         _reproduce(settings, reproduce, as_json)

@@ -58,6 +58,7 @@ def inputs_of(settings: Settings, data: Data, recipes: Mapping[str, Recipe], as_
         cut=utc(data.split.cut),
         holdout_days=settings.holdout_days,
         seed=settings.seed,
+        engine=settings.als_engine,
         git_commit=git_commit(),
     )
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.schema import INTERACTIONS, Kind, conform
-from features.state import InteractionState, current_contacts, interaction_state
+from features.state import InteractionState, current_contacts, interaction_state, newest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+STRINGS = ("user_id", "photo_id", "owner_id", "kind")
 
 
 def row(kind: Kind | str, at: float, *, photo: str = "p1", user: str = "u1", created: float = 0, **more: Any) -> dict:
@@ -144,3 +145,24 @@ def test_order_and_repeats_of_rows_change_nothing_and_a_plain_replay_agrees(rows
     assert keys(found.dismissed_people, "user_id", "owner_id") == one_by_one(
         rows, "dismiss_user", "undismiss_user", "user_id", "owner_id"
     )
+
+
+@given(histories)
+def test_strings_and_dictionaries_say_the_same(rows: list[dict]) -> None:
+    plain = conform(INTERACTIONS, pa.Table.from_pylist(rows, schema=INTERACTIONS.schema))
+    encoded = pa.table(
+        {name: plain[name].dictionary_encode() if name in STRINGS else plain[name] for name in plain.column_names}
+    )
+    for axis, facts in vars(interaction_state(plain)).items():
+        assert getattr(interaction_state(encoded), axis).to_pylist() == facts.to_pylist()
+
+
+def test_of_rows_equal_in_everything_that_orders_them_the_last_one_counts() -> None:
+    table = pa.table({"key": ["a", "b", "a", "a"], "at": [1, 5, 2, 2], "value": [0, 1, 2, 3]})
+    assert newest(table, ["key"], ["at"]).column("value").to_pylist() == [1, 3]
+
+
+def test_keys_with_more_combinations_than_a_number_holds_are_told_apart() -> None:
+    columns = {f"k{place}": [str(n) for n in range(5_000)] * 2 for place in range(6)}
+    table = pa.table({**columns, "at": list(range(10_000))})
+    assert newest(table, list(columns), ["at"]).column("at").to_pylist() == list(range(5_000, 10_000))

@@ -7,23 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.lake import Lake
 from features.schema import CONTACTS, INTERACTIONS, Kind
+from features.state import STATE_COLUMNS
 from features.user_state import UserState
-from tests.training.conftest import DAY, START, Row, interactions_of, log_of
+from tests.training.conftest import DAY, START, Row, append_to, interactions_of, log_of
 from training.from_lake import (
     build_interactions,
     history_of,
     load_contacts,
     load_interactions,
+    load_log,
     temporal_split,
     utc,
     with_contacts,
 )
 from training.interactions import Catalog, History
+from training.tracking import digest_of_rows
 
 
 def test_photos_are_numbered_by_favorites_then_id() -> None:
@@ -139,6 +143,33 @@ def test_an_older_version_of_the_lake_can_be_read(lake: Lake, tmp_path: Path) ->
     newest = load_interactions(lake)
     before = load_interactions(lake, version=newest.lake_versions[INTERACTIONS.name] - 1)
     assert (newest.n_photos, before.n_photos) == (2, 1)
+
+
+@pytest.mark.parametrize("at_once", [0, 10**9])
+def test_the_log_is_what_the_lake_holds_whether_read_by_the_column_or_at_once(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("training.from_lake.ROWS_AT_ONCE", at_once)
+    for day in range(3):
+        named = [(f"u{n % 7}", f"p{n * (day + 1)}", f"o{n}") for n in range(40)]
+        append_to(lake, [(*names, Kind.FAVORITE, START + day * DAY) for names in named])
+    log, version = load_log(lake)
+    assert version == lake.version(INTERACTIONS)
+    assert all(pa.types.is_dictionary(log.schema.field(name).type) for name in ("user_id", "photo_id", "kind"))
+    held = lake.scan(INTERACTIONS, columns=STATE_COLUMNS)
+    assert sorted(log.to_pylist(), key=str) == sorted(held.to_pylist(), key=str)
+    assert digest_of_rows(log) == digest_of_rows(held)
+    one, other = build_interactions(log), build_interactions(held)
+    assert one.user_ids.tolist() == other.user_ids.tolist()
+    assert one.catalog.photo_ids.tolist() == other.catalog.photo_ids.tolist()
+    assert one.catalog.owner_ids.tolist() == other.catalog.owner_ids.tolist()
+    for name, values in vars(one.favorites).items():
+        assert values.tolist() == getattr(other.favorites, name).tolist(), name
+
+
+def test_a_photo_that_sources_give_two_owners_has_the_smaller_name() -> None:
+    rows: list[Row] = [("u1", "a", "y", Kind.FAVORITE, START), ("u2", "a", "x", Kind.FAVORITE, START)]
+    assert build_interactions(log_of(rows)).catalog.owner_ids.tolist() == ["x"]
 
 
 events = st.lists(

@@ -73,6 +73,7 @@ class OtherCatalog:
                 history.times[known],
                 history.positive[known],
                 contacts[contacts >= 0].astype(np.int32),
+                history.shares[known],
             )
             result[user] = np.where(self.rows >= 0, self.bundle.scores(translated)[self.rows], np.float32(-np.inf))
         return result

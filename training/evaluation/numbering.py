@@ -24,11 +24,10 @@ from training.interactions import (
     Histories,
     Ids,
     Interactions,
-    Rows,
     dismissals_beside,
-    newest_of_each,
     row_of_each,
 )
+from training.keys import Rows, among, distinct, newest_of_each
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def holdout_of(train: Interactions, test: Pairs, contacts: Follows | None = None
     user_rows, photo_rows = row_of_each(train.user_ids, objects(users)), train.catalog.rows(objects(items))
     known = (user_rows[whose] >= 0) & (photo_rows[which] >= 0)
     pairs = np.where(known, user_rows[whose] * train.n_photos + photo_rows[which], -1)
-    seen = _among(pairs, _keys(train.favorites, train)) | _among(pairs, _keys(train.dismissals, train))
+    seen = among(pairs, _keys(train.favorites, train)) | among(pairs, _keys(train.dismissals, train))
     asked, place = np.unique(whose[~seen], return_inverse=True)
     which = which[~seen]
     listed = photo_rows[which] >= 0
@@ -180,12 +179,6 @@ def _keys(events: Events, train: Interactions) -> Rows:
     return events.users.astype(np.int64) * train.n_photos + events.photos
 
 
-def _among(keys: Rows, ascending: Rows) -> NDArray[np.bool_]:
-    """Whether each key is in the others; `np.isin` would sort or hash these anew."""
-    result: NDArray[np.bool_] = np.append(ascending, -2)[np.searchsorted(ascending, keys)] == keys
-    return result
-
-
 def per_user(whose: Rows, values: NDArray[np.integer[Any]], n: int) -> list[NDArray[Any]]:
     """The distinct values (≥ 0) of each of n users, ascending; `whose` int64 (m,) says whose each value is."""
     span = int(values.max(initial=0)) + 1
@@ -193,11 +186,3 @@ def per_user(whose: Rows, values: NDArray[np.integer[Any]], n: int) -> list[NDAr
     found = (keys % span).astype(values.dtype)
     bounds = np.searchsorted(keys, np.arange(n + 1) * span)
     return [found[start:stop] for start, stop in itertools.pairwise(bounds)]
-
-
-def distinct(keys: Rows) -> Rows:
-    """The distinct keys, ascending: what `np.unique` gives, whose hash table takes a hundred times as long at 2e7."""
-    keys = np.sort(keys)
-    first = np.ones(len(keys), dtype=bool)
-    first[1:] = keys[1:] != keys[:-1]
-    return keys[first]

@@ -6,6 +6,7 @@ regressions; a user's vector follows from the photo factors and the user's own h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.linalg
 import scipy.sparse
+import structlog
+from implicit import gpu
 from implicit.cpu import _als
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
@@ -26,19 +29,48 @@ from training.interactions import Histories, History, Ids, Interactions
 from training.models.interface import Contributions, Scores
 from training.storage import corrupt, load_array, save_array
 
+log = structlog.get_logger(__name__)
+
 Factors = NDArray[np.float32]
+
+Watch = Callable[[int, "ALS"], bool]
+"""Gets the iterations done and the model so far; true ends the fit there."""
 
 
 def confidence_matrix(interactions: Interactions, weighting: Weighting) -> scipy.sparse.csr_matrix:
     """The signed confidences of all interactions, float32 CSR (n_users, n_photos)."""
-    parts = []
+    matrices = []
     for events, positive in ((interactions.favorites, True), (interactions.dismissals, False)):
         degrees = interactions.user_degrees[events.users]
         sign = np.full(len(events), positive)
-        values = signed_confidence(weighting, events.photos, events.times, sign, degrees)
-        parts.append((events.users, events.photos, values))
-    users, photos, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return scipy.sparse.csr_matrix((values, (users, photos)), shape=(interactions.n_users, interactions.n_photos))
+        values = signed_confidence(weighting, events.photos, events.times, sign, degrees, events.shares)
+        # Events are sorted by user, then photo: they are the rows of a CSR already.
+        indptr = events.offsets(interactions.n_users).astype(np.int32)
+        shape = (interactions.n_users, interactions.n_photos)
+        matrices.append(scipy.sparse.csr_matrix((values, events.photos, indptr), shape=shape))
+    favorites, dismissals = matrices
+    return favorites + dismissals if dismissals.nnz else favorites
+
+
+def _solver(use_gpu: bool) -> Any:
+    """`implicit`'s class for this machine; its two solvers treat a negative confidence alike."""
+    if not use_gpu:
+        return AlternatingLeastSquares
+    if gpu.HAS_CUDA and gpu.get_device_count() > 0:
+        from implicit.gpu.als import AlternatingLeastSquares as OnGPU
+
+        return OnGPU
+    log.warning(
+        "no GPU for ALS: training on the processor",
+        why="no device" if gpu.HAS_CUDA else "implicit has no CUDA here (it needs NVIDIA's driver and the package rmm)",
+    )
+    return AlternatingLeastSquares
+
+
+def _loss_from(done: int, on_loss: Callable[[int, float], None] | None) -> Callable[[int, float, float], None] | None:
+    if on_loss is None:
+        return None
+    return lambda iteration, seconds, loss: on_loss(done + iteration + 1, float(loss))
 
 
 @dataclass(frozen=True)
@@ -72,8 +104,16 @@ class ALS:
         alpha_dismissal: float,
         half_life_days: float,
         degree_exponent: float,
+        use_gpu: bool = False,
+        watch: Watch | None = None,
+        watch_every: int = 1,
+        on_loss: Callable[[int, float], None] | None = None,
     ) -> ALS:
-        """Train on all cores; the same seed and interactions give the same factors."""
+        """Train on all cores; the same seed and interactions give the same factors, watched or not.
+
+        use_gpu: on the GPU if `implicit` finds one, else as without, which the log says. watch: asked after every
+        `watch_every` iterations and the last. on_loss: gets each iteration, from 1, and the training loss after it.
+        """
         weighting = fit_weighting(
             interactions,
             alpha=alpha,
@@ -81,13 +121,31 @@ class ALS:
             half_life_days=half_life_days,
             degree_exponent=degree_exponent,
         )
-        with threadpool_limits(1, "blas"):
-            model = AlternatingLeastSquares(
-                factors=factors, regularization=regularization, alpha=1.0, iterations=iterations, random_state=seed
+        solver = _solver(use_gpu)(
+            factors=factors,
+            regularization=regularization,
+            alpha=1.0,
+            calculate_training_loss=on_loss is not None,
+            random_state=seed,
+        )
+        matrix = confidence_matrix(interactions, weighting)
+        chunk = iterations if watch is None else watch_every
+        done = 0
+        while done < iterations:
+            # `fit` goes on from the factors that it left, so that chunks give what one fit gives.
+            solver.iterations = min(chunk, iterations - done)
+            with threadpool_limits(1, "blas"):
+                solver.fit(matrix, show_progress=False, callback=_loss_from(done, on_loss))
+                fitted = solver if isinstance(solver, AlternatingLeastSquares) else solver.to_cpu()
+                gram = fitted.item_factors.T @ fitted.item_factors
+            done += solver.iterations
+            # The next chunk writes into the same arrays; the model of this one is only good until then.
+            model = cls(
+                fitted.item_factors, gram, regularization, weighting, fitted.user_factors, interactions.user_ids
             )
-            model.fit(confidence_matrix(interactions, weighting), show_progress=False)
-            gram = model.item_factors.T @ model.item_factors
-        return cls(model.item_factors, gram, regularization, weighting, model.user_factors, interactions.user_ids)
+            if watch is not None and watch(done, model):
+                break
+        return model
 
     def fold_in(self, histories: Histories) -> Factors:
         """The users' vectors, float32 (n, factors), by `implicit`'s own exact solver; zeros for an empty history."""
@@ -140,7 +198,9 @@ class ALS:
 
     def _confidence(self, histories: Histories) -> NDArray[np.float32]:
         degrees = histories.degrees[histories.users]
-        return signed_confidence(self.weighting, histories.photo_rows, histories.times, histories.positive, degrees)
+        return signed_confidence(
+            self.weighting, histories.photo_rows, histories.times, histories.positive, degrees, histories.shares
+        )
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the arrays; the returned parameters belong into the manifest."""

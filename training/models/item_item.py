@@ -19,7 +19,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from training.interactions import Histories, History, Interactions, ranges
+from training.interactions import Histories, History, Interactions
+from training.keys import ranges
 from training.models.interface import Contributions, Scores
 from training.retrieval import top_rows
 from training.storage import corrupt, load_array, save_array

@@ -13,7 +13,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from training.interactions import Interactions, ranges
+from training.interactions import Interactions
+from training.keys import ranges
 from training.models.item_item import Sparse, by_blocks, favorites_matrix, strongest_of_rows
 from training.models.item_knn import nearest_by_cosine
 

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from training.interactions import Histories, History, Interactions, ranges
+from training.interactions import Histories, History, Interactions
+from training.keys import ranges
 from training.models.interface import Contributions, Scores
 from training.storage import corrupt, load_array, save_array
 

@@ -21,6 +21,7 @@ from training.models.low_pass import low_pass
 from training.models.neighbor_score import NeighborScore
 from training.models.popularity import Popularity
 from training.models.user_knn import UserKNN
+from training.spark import alternation, mllib
 
 MODELS = ("als", "neighbor_score", "popularity")
 """The kinds that a training of the lake compares with one another, and with the blend of them and others."""
@@ -30,7 +31,8 @@ MODELS = ("als", "neighbor_score", "popularity")
 class Recipe:
     """Everything that decides what comes out of a fit, but the interactions. It travels in the bundle's manifest.
 
-    parameters: by name, of the kind's `fit`; the regularization of ALS for each favorite that a photo has on average.
+    parameters: by name, of the kind's `fit`; the regularization of ALS for each favorite that a photo has on average
+    (with the engine "mllib": for each that it has).
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Recipe:
                 "half_life_days": settings.recency_half_life_days,
                 "degree_exponent": settings.degree_exponent,
                 "seed": settings.seed,
+                **_engine(settings),
             },
             "popularity": {"half_life_days": settings.recency_half_life_days},
         }
@@ -67,11 +70,14 @@ class Recipe:
         return Recipe(self.kind, {**self.parameters, **parameters})
 
 
-def fit(recipe: Recipe, interactions: Interactions) -> Model:
-    """The model that the recipe makes of these interactions. Raises ValueError for an unknown kind."""
+def fit(recipe: Recipe, interactions: Interactions, **watching: Any) -> Model:
+    """The model that the recipe makes of these interactions. Raises ValueError for an unknown kind.
+
+    watching: `watch`, `watch_every` and `on_loss` of `ALS.fit`, which change nothing in what a whole fit makes.
+    """
     if recipe.kind not in FITS:
         raise ValueError(f"unknown kind of model {recipe.kind!r}; known are {', '.join(FITS)}")
-    return FITS[recipe.kind](interactions, **recipe.parameters)
+    return FITS[recipe.kind](interactions, **recipe.parameters, **watching)
 
 
 def fit_each(
@@ -126,10 +132,23 @@ def _fit_blend(interactions: Interactions, *, components: Sequence[Mapping[str, 
     return blend_of(Recipe(Blend.kind, {"components": components}), fit_each(recipes, interactions))
 
 
-def _fit_als(interactions: Interactions, *, regularization: float, **parameters: Any) -> ALS:
+def _engine(settings: Settings) -> dict[str, Any]:
+    """Parameters of ALS that only one engine knows."""
+    engines: dict[str, dict[str, Any]] = {
+        "implicit": {"use_gpu": True} if settings.als_gpu else {},
+        "spark": {"engine": "spark", "blocks": settings.spark_blocks},
+        "mllib": {"engine": "mllib", "blocks": settings.spark_blocks, "regularization": settings.mllib_regularization},
+    }
+    return engines[settings.als_engine]
+
+
+def _fit_als(interactions: Interactions, *, regularization: float, engine: str = "implicit", **parameters: Any) -> ALS:
+    if engine == "mllib":
+        return mllib.fit_als(interactions, regularization=regularization, **parameters)
     # `implicit` takes one λ for all: by the data's density, as λ scaled by frequency would be on average.
     density = len(interactions.favorites) / max(interactions.n_photos, 1)
-    return ALS.fit(interactions, regularization=regularization * density, **parameters)
+    fit_als = alternation.fit_als if engine == "spark" else ALS.fit
+    return fit_als(interactions, regularization=regularization * density, **parameters)
 
 
 def _fit_item_knn(interactions: Interactions, **parameters: Any) -> ItemItem:

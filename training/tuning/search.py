@@ -1,15 +1,26 @@
 """The search for ALS's settings: Optuna's TPE over confidence and regularization together, by validation NDCG@20.
 
-How strong regularization must be depends on α and on the weighting, so none of them is searched alone.
+How strong regularization must be depends on α and on the weighting, so none of them is searched alone. Hopeless trials
+are pruned, others end when validation no longer rises, the best ones are compared again from other starts, and an
+interrupted search goes on as if it had not been.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from training.evaluation import metrics
 from training.evaluation.numbering import Holdout
@@ -18,6 +29,41 @@ from training.models.interface import Scorer
 from training.models.recipes import Recipe, fit
 
 K = 20
+
+CHECK_EVERY = 3
+"""Iterations between two looks at the validation part."""
+
+PATIENCE = 2
+"""Looks without a rise after which a trial ends."""
+
+UNPRUNED = 2 * CHECK_EVERY
+"""Iterations before which nothing is pruned: weighting by degree rises late, and then highest."""
+
+ITERATIONS_MAX = 30
+
+FINALISTS, STARTS = 4, 3
+"""So many of the best trials, and the first, are compared by the mean of so many other starts. On sparse data the
+start alone moves NDCG by a tenth and more, so that the best of many trials is the luckiest before it is the best.
+"""
+
+Step = tuple[int, float]
+"""Iterations done, validation NDCG@20 then."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A finished trial. number: from 0, in the study. parameters: the whole recipe's, with the best iterations.
+
+    value: the best NDCG@20 that was seen, of a pruned trial too. state: `complete` or `pruned`. began, ended: UTC.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    value: float
+    state: str
+    began: datetime
+    ended: datetime
+    steps: list[Step]
 
 
 def validation_ndcg(model: Scorer, holdout: Holdout) -> float:
@@ -36,28 +82,129 @@ def search_als(
     has_times: bool,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    minutes: float | None = None,
+    storage: Path | None = None,
+    on_trial: Callable[[Tried], None] | None = None,
 ) -> Recipe:
-    """The best recipe of `trials` tries, the first of which is `start`. `progress` gets (tried, trials)."""
+    """The best recipe of `trials` tries, the first of which is `start`; its iterations are the best ones.
+
+    What is best is decided among the finalists, over the seeds that follow the one of `start`, which the recipe keeps.
+    minutes: after so long no further trial begins (one always does), only the final. storage: a file (Optuna's journal)
+    in which the search goes on if the same one was interrupted there; None keeps it in memory. `progress` gets (tried,
+    trials), `on_trial` each trial that finishes now.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    until = None if minutes is None else time.monotonic() + 60 * minutes
+    space = {"factors_max": factors_max, "has_times": has_times, "seed": seed}
+    study = optuna.create_study(
+        storage=_storage(storage),
+        study_name=fingerprint(start, holdout, space),
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=UNPRUNED),
+        load_if_exists=True,
+    )
+    for broken_off in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(broken_off.number, state=TrialState.FAIL)
     searched = ("factors", "alpha", "regularization", "degree_exponent", *(("half_life_days",) if has_times else ()))
-    study.enqueue_trial({name: start.parameters[name] for name in searched}, skip_if_exists=True)
+    if not _finished(study) and not study.get_trials(states=(TrialState.WAITING,)):
+        study.enqueue_trial({name: start.parameters[name] for name in searched})
+
+    factors_min = min(16, factors_max, start.parameters["factors"])
+    watching = None if start.parameters.get("engine", "implicit") == "spark" else {"watch_every": CHECK_EVERY}
 
     def objective(trial: optuna.Trial) -> float:
-        parameters: dict[str, Any] = {
-            "factors": trial.suggest_int("factors", min(16, factors_max), factors_max, log=True),
-            "alpha": trial.suggest_float("alpha", 1.0, 200.0, log=True),
-            "regularization": trial.suggest_float("regularization", 0.1, 300.0, log=True),
-            "degree_exponent": trial.suggest_float("degree_exponent", 0.0, 0.7),
-        }
-        if has_times:
-            parameters["half_life_days"] = trial.suggest_float("half_life_days", 30.0, 3_000.0, log=True)
-        recipe = start.changed(**parameters)
-        trial.set_user_attr("parameters", recipe.parameters)
-        found = validation_ndcg(fit(recipe, holdout.train), holdout)
-        if progress is not None:
-            progress(trial.number + 1, trials)
-        return found
+        # Spark is not watched: its iterations stay as they are.
+        iterations = start.parameters["iterations"] if watching is None else ITERATIONS_MAX
+        recipe = start.changed(**_suggested(trial, factors_min, factors_max, has_times), iterations=iterations)
+        steps: list[Step] = []
 
-    study.optimize(objective, n_trials=trials)
-    return Recipe(start.kind, dict(study.best_trial.user_attrs["parameters"]))
+        def watch(iteration: int, model: Scorer) -> bool:
+            steps.append((iteration, validation_ndcg(model, holdout)))
+            best = max(steps, key=lambda step: step[1])
+            trial.set_user_attr("steps", steps)
+            trial.set_user_attr("parameters", recipe.changed(iterations=best[0]).parameters)
+            trial.report(steps[-1][1], iteration)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+            return steps.index(best) < len(steps) - PATIENCE
+
+        if watching is None:
+            watch(iterations, fit(recipe, holdout.train))
+        else:
+            fit(recipe, holdout.train, watch=watch, **watching)
+        return max(value for _, value in steps)
+
+    while (done := len(_finished(study))) < trials and (not done or until is None or time.monotonic() < until):
+        # A sampler of its own for each trial: what comes next depends on the trials before, not on the process.
+        study.sampler = optuna.samplers.TPESampler(seed=np.random.SeedSequence([seed, done]).generate_state(1)[0])
+        study.optimize(objective, n_trials=1)
+        if on_trial is not None:
+            on_trial(_tried(_finished(study)[-1]))
+        if progress is not None:
+            progress(done + 1, trials)
+    return _best(start, study, holdout)
+
+
+def _best(start: Recipe, study: optuna.Study, holdout: Holdout) -> Recipe:
+    """The finalist whose mean over the other starts is the highest."""
+    trials = study.get_trials(states=(TrialState.COMPLETE,))
+    ranked = sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    finalists = list({trial.number: trial for trial in (*ranked[:FINALISTS], trials[0])}.values())
+    recipes = [Recipe(start.kind, dict(trial.user_attrs["parameters"])) for trial in finalists]
+    if len(recipes) == 1:
+        return recipes[0]
+    seeds = [int(start.parameters["seed"]) + 1 + place for place in range(STARTS)]
+    means = [
+        float(np.mean([validation_ndcg(fit(recipe.changed(seed=seed), holdout.train), holdout) for seed in seeds]))
+        for recipe in recipes
+    ]
+    return recipes[int(np.argmax(means))]
+
+
+def fingerprint(start: Recipe, holdout: Holdout, space: dict[str, Any]) -> str:
+    """A name for a search: the same for the same data, start and space, whatever the number of trials."""
+    digest = hashlib.sha256(json.dumps([start.as_dict(), space, CHECK_EVERY, ITERATIONS_MAX], sort_keys=True).encode())
+    train = holdout.train
+    for events in (train.favorites, train.dismissals):
+        for column in (events.users, events.photos, events.times):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    for rows in (holdout.histories.indptr, holdout.histories.photo_rows, holdout.relevant, *holdout.relevant_rows):
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    return f"als-{digest.hexdigest()[:16]}"
+
+
+def _storage(path: Path | None) -> BaseStorage | None:
+    if path is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _finished(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def _suggested(trial: optuna.Trial, factors_min: int, factors_max: int, has_times: bool) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "factors": trial.suggest_int("factors", factors_min, factors_max, log=True),
+        "alpha": trial.suggest_float("alpha", 1.0, 200.0, log=True),
+        "regularization": trial.suggest_float("regularization", 0.1, 300.0, log=True),
+        "degree_exponent": trial.suggest_float("degree_exponent", 0.0, 0.7),
+    }
+    if has_times:
+        parameters["half_life_days"] = trial.suggest_float("half_life_days", 30.0, 3_000.0, log=True)
+    return parameters
+
+
+def _tried(trial: FrozenTrial) -> Tried:
+    steps: list[Step] = [(int(iteration), float(value)) for iteration, value in trial.user_attrs["steps"]]
+    began, ended = (moment.astimezone(UTC) for moment in (trial.datetime_start, trial.datetime_complete) if moment)
+    return Tried(
+        number=trial.number,
+        parameters=dict(trial.user_attrs["parameters"]),
+        value=max(value for _, value in steps),
+        state=trial.state.name.lower(),
+        began=began,
+        ended=ended,
+        steps=steps,
+    )

@@ -387,6 +387,7 @@ def test_a_champion_that_saw_nothing_after_the_cut_is_asked_itself(small: Settin
                 photo_rows=rows[known].astype(np.int32),
                 times=history.times[known],
                 positive=history.positive[known],
+                shares=history.shares[known],
             )
             by_id = dict(zip(old.photo_ids, old.scores(own), strict=True))
             return np.array([by_id.get(photo, -np.inf) for photo in ids], dtype=np.float32)

@@ -11,7 +11,7 @@ from features.compaction import compact, vacuum
 from features.errors import DependencyError, InvalidInputError, NotFoundError
 from features.lake import Lake
 from features.schema import INTERACTIONS, Kind
-from features.settings import Settings
+from features.settings import Settings, get_settings
 from photo_recommender import app
 from pipelines.train.job import train
 from pipelines.train.reproduce import reproduce
@@ -45,10 +45,12 @@ def test_a_run_comes_out_the_same_whatever_has_come_to_the_lake_and_the_settings
 def test_the_command_prints_every_model_then_and_now(trained: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in trained.environment().items():
         monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
     found = CliRunner().invoke(app, ["train", "--reproduce", "1"], catch_exceptions=False)
     assert found.exit_code == 0
     assert "came out the same" in found.stdout
     assert "neighbor_score" in found.stdout
+    get_settings.cache_clear()
 
 
 def test_rows_that_the_lake_keeps_no_longer_are_named(trained: Settings, lake: Lake) -> None:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.evaluation.files import Follows, Pairs
-from training.evaluation.numbering import Holdout, distinct, holdout_of, interactions_of, per_user
+from training.evaluation.numbering import Holdout, holdout_of, interactions_of, per_user
 from training.interactions import Interactions
+from training.keys import distinct
 
 Row = tuple[int, int, int, float]
 """user, item, unix seconds, value"""

@@ -9,9 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
+import structlog
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from features.settings import Settings
 from tests.training.conftest import START, interactions_of, style_of
 from training.confidence import signed_confidence
 from training.interactions import Histories, History, Interactions
@@ -170,7 +173,6 @@ def test_user_factors_are_kept_with_their_users(model: ALS, world: Interactions,
 @pytest.mark.skipif("PHOTO_RECOMMENDER_DATA" not in os.environ, reason="needs the sample sets (PHOTO_RECOMMENDER_DATA)")
 def test_the_defaults_beat_popularity_on_real_favorites() -> None:
     """The real sample is so sparse that careless settings fall below popularity; without times or owners."""
-    from features.settings import Settings
     from training.from_lake import Split
 
     folder = Path(os.environ["PHOTO_RECOMMENDER_DATA"]) / "flickr"
@@ -207,3 +209,41 @@ def test_many_users_fold_in_together_as_each_does_alone(model: ALS) -> None:
     together = model.fold_in(Histories.of([*HISTORIES, history([])]))
     for what, vector in zip([*HISTORIES, history([])], together, strict=True):
         assert vector == pytest.approx(folded_in(model, what), abs=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_the_same_seed_gives_the_same_factors_however_many_threads_there_are(
+    world: Interactions, recipe: Recipe, model: ALS, threads: int
+) -> None:
+    with threadpool_limits(threads, "openmp"):
+        again = fit(recipe, world)
+    assert isinstance(again, ALS)
+    np.testing.assert_array_equal(again.photo_factors, model.photo_factors)
+
+
+def test_a_watched_fit_stops_with_what_so_many_iterations_make(world: Interactions, recipe: Recipe) -> None:
+    seen: list[int] = []
+    stopped = fit(recipe, world, watch=lambda done, so_far: not seen.append(done) and done >= 6, watch_every=3)  # type: ignore[func-returns-value]
+    short = fit(recipe.changed(iterations=6), world)
+    assert seen == [3, 6]
+    assert isinstance(stopped, ALS) and isinstance(short, ALS)
+    np.testing.assert_array_equal(stopped.photo_factors, short.photo_factors)
+
+
+def test_the_training_loss_falls_with_every_iteration(world: Interactions, recipe: Recipe) -> None:
+    losses: dict[int, float] = {}
+    fit(recipe, world, on_loss=losses.__setitem__)
+    assert list(losses) == list(range(1, 11))
+    assert list(losses.values()) == sorted(losses.values(), reverse=True)
+
+
+def test_without_a_gpu_the_processor_trains_and_the_log_says_so(
+    world: Interactions, recipe: Recipe, model: ALS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("implicit.gpu.HAS_CUDA", False)
+    wanted = Recipe.from_settings(Settings(als_gpu=True, _env_file=None), "als")  # type: ignore[call-arg]
+    with structlog.testing.capture_logs() as logged:
+        fitted = fit(recipe.changed(use_gpu=wanted.parameters["use_gpu"]), world)
+    assert isinstance(fitted, ALS)
+    np.testing.assert_array_equal(fitted.photo_factors, model.photo_factors)
+    assert [line["event"] for line in logged] == ["no GPU for ALS: training on the processor"]
