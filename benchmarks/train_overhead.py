@@ -173,6 +173,7 @@ def fastest(rounds: list[dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--favorites", type=int, default=FAVORITES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--keep", type=Path, help="a folder for the lake, used again when it is there")
     parser.add_argument("--step", choices=[*STEPS, "generate"], help="one part, in the folder of --keep")
     options = parser.parse_args()
@@ -182,10 +183,10 @@ def main() -> None:
         print(json.dumps(STEPS[options.step](f"{options.keep}/lake", options.keep)))
     else:
         with tempfile.TemporaryDirectory() as temporary:
-            compare(options.keep or Path(temporary), options.favorites)
+            compare(options.keep or Path(temporary), options.favorites, options.rounds)
 
 
-def compare(folder: Path, favorites: int) -> None:
+def compare(folder: Path, favorites: int, rounds: int) -> None:
     """Each step in a process of its own; then the line."""
 
     def step(name: str) -> str:
@@ -196,8 +197,8 @@ def compare(folder: Path, favorites: int) -> None:
 
     if not (folder / "lake").exists():
         step("generate")
-    rounds = [(json.loads(step("ours")), json.loads(step("bare"))) for _ in range(ROUNDS)]
-    ours, bare = (fastest(list(each)) for each in zip(*rounds, strict=True))
+    pairs = [(json.loads(step("ours")), json.loads(step("bare"))) for _ in range(rounds)]
+    ours, bare = (fastest(list(each)) for each in zip(*pairs, strict=True))
     cores = len(os.sched_getaffinity(0))
     ratios = {
         "clock": ours["seconds"] / bare["seconds"],
@@ -208,7 +209,7 @@ def compare(folder: Path, favorites: int) -> None:
         "ours": {name: round(value, 2) for name, value in ours.items()},
         "bare": {name: round(value, 2) for name, value in bare.items()},
         "ratios": {name: round(value, 3) for name, value in ratios.items()},
-        "seconds_by_round": [[round(each["seconds"], 1) for each in pair] for pair in rounds],
+        "seconds_by_round": [[round(each["seconds"], 1) for each in pair] for pair in pairs],
         "cores": cores,
         "load_average": round(os.getloadavg()[2], 1),
         "peak_gib": round(ours["peak_gib"], 2),

@@ -104,6 +104,7 @@ class Settings(BaseSettings):
     recency_half_life_days: float = Field(60.0, gt=0, description="Days after which a favorite's weight is halved.")
     degree_exponent: float = Field(0.35, ge=0, le=1, description="0: no degree weighting; 0.5: 1/√(degree·degree).")
     train_blend: bool = Field(True, description="Compare a blend of all models too, and register it where it is best.")
+    blend_thorough: bool = Field(False, description="Try local EASE and GF-CF for the blend, too: minutes more.")
     blend_als_seeds: int = Field(
         1, ge=1, le=5, description="How many ALS of different starts a blend averages: each is a scan more in serving."
     )
@@ -133,6 +134,10 @@ class Settings(BaseSettings):
     retrain_check_hours: float = Field(
         1.0, ge=0, description="The scheduler asks so often whether a training is due, and runs it; 0: it never does."
     )
+    fresh_photos_hours: float = Field(
+        1.0, ge=0, description="The scheduler takes new photos into the champion so often (a minor version; 0: never)…"
+    )
+    fresh_photos_favoriters: int = Field(3, ge=1, description="…once so many people have favorited them.")
     seed: int = Field(0, description="The same seed and data give the same model.")
 
     # Serving

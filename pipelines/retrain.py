@@ -51,12 +51,15 @@ def due(settings: Settings, now: datetime) -> RetrainDecision:
     lake_version = lake.version(INTERACTIONS)
     if lake_version is None:
         return RetrainDecision(False, "the lake holds no interactions yet")
-    versions = tracking.list_versions(settings)
-    place = next((i for i, version in enumerate(versions) if tracking.CHAMPION in version.aliases), None)
-    bundle = None
-    if place is not None:
+    registered = tracking.list_versions(settings)
+    champion = next((version for version in registered if tracking.CHAMPION in version.aliases), None)
+    # Minor versions are no trainings: the champion is as old as the training that it extends.
+    versions = [version for version in registered if not version.minor_of]
+    place, bundle = None, None
+    if champion is not None:
+        place = next((i for i, version in enumerate(versions) if version.version == champion.trained), None)
         try:
-            bundle = load_bundle(tracking.bundle_folder(settings, versions[place]), versions[place].version)
+            bundle = load_bundle(tracking.bundle_folder(settings, champion), champion.trained)
         except CorruptModelError as error:
             return RetrainDecision(True, f"the champion is corrupt: {error.message}")
     if (resting := _resting(settings, versions, place, now)) is not None:

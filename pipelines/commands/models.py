@@ -1,4 +1,6 @@
-"""The commands `models`: which versions are registered, how two of them differ, and which one is champion."""
+"""The commands `models`: which versions are registered, how two of them differ, which one is champion, and how photos
+that came since get into it.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,12 @@ Version = Annotated[str, typer.Argument(help="Its number, as in `models list`, o
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    models = typer.Typer(no_args_is_help=True, help="The registered models: list, compare, promote, rollback.")
+    models = typer.Typer(no_args_is_help=True, help="The registered models: list, compare, promote, rollback, freshen.")
     models.command("list")(list_models)
     models.command("compare")(compare)
     models.command("promote")(promote)
     models.command("rollback")(rollback)
+    models.command("freshen")(freshen)
     app.add_typer(models, name="models")
 
 
@@ -75,6 +78,23 @@ def rollback(as_json: Json = False) -> None:
     from training import tracking
 
     _print_champion(tracking.rollback(get_settings()), as_json)
+
+
+def freshen(as_json: Json = False) -> None:
+    """Take photos that came since the training into the champion, as a minor version."""
+    from features.logs import configure_logging
+    from features.settings import get_settings
+    from pipelines import new_photos
+
+    settings = get_settings()
+    configure_logging(settings, level=30)
+    report = new_photos.freshen(settings)
+    if as_json:
+        _print_json(report.as_dict())
+    elif report.version is None:
+        typer.echo(f"skipped: {report.reason}")
+    else:
+        typer.echo(f"version {report.version} is champion: {report.reason}")
 
 
 def _print_champion(chosen: RegisteredVersion, as_json: bool) -> None:

@@ -1,5 +1,5 @@
 """The recurring jobs of the active scheduler: the lake is kept tidy, photos that were shown are looked at again, what
-was shown long ago is forgotten, and a new model is trained when one is due.
+was shown long ago is forgotten, new photos get into the model, and a new one is trained when that is due.
 """
 
 from __future__ import annotations
@@ -36,17 +36,19 @@ logger = structlog.get_logger(__name__)
 
 def upkeep(settings: Settings, engine: sa.Engine, lake: Lake) -> Sequence[Job]:
     """The jobs, with how often they run."""
-    jobs = (
+    jobs = [
         Job("tidy_lake", timedelta(hours=1), lambda: tidy_lake(lake, settings.lake_retention_days)),
         Job("verify_photos", timedelta(hours=1), lambda: _verify(settings, engine, lake)),
         # The table is sorted by user, so forgetting rewrites all of it: not daily.
         Job("forget_impressions", timedelta(days=7), lambda: forget_impressions(lake, datetime.now(UTC))),
         Job("erase_returned", timedelta(days=1), lambda: _erase_returned(settings, engine, lake)),
-    )
-    if settings.retrain_check_hours == 0:
-        return jobs
-    # The last one, as it may take long and jobs wait for each other.
-    return (*jobs, Job("train", timedelta(hours=settings.retrain_check_hours), lambda: train_if_due(settings)))
+    ]
+    # The last ones, as they may take long and jobs wait for each other.
+    if settings.fresh_photos_hours:
+        jobs.append(Job("new_photos", timedelta(hours=settings.fresh_photos_hours), lambda: take_new_photos(settings)))
+    if settings.retrain_check_hours:
+        jobs.append(Job("train", timedelta(hours=settings.retrain_check_hours), lambda: train_if_due(settings)))
+    return jobs
 
 
 def tidy_lake(lake: Lake, retention_days: float) -> None:
@@ -74,21 +76,31 @@ def forget_impressions(lake: Lake, now: datetime) -> None:
         logger.info("impressions_forgotten", rows=deleted)
 
 
+def take_new_photos(settings: Settings) -> None:
+    """Run `models freshen` as a process of its own, for the scheduler; otherwise as `train_if_due`."""
+    logger.info("new_photos_taken", said=_last_words(settings, "new-photos", "models", "freshen"))
+
+
 def train_if_due(settings: Settings) -> None:
     """Run `train --if-due` as a process of its own, for the scheduler: only so is a training's memory given back.
 
     What it said last is logged; all of it is in `home/logs/train.log`. It ends when this process does. Raises
     DependencyError when it fails.
     """
+    logger.info("train_if_due", said=_last_words(settings, "train", "train", "--if-due"))
+
+
+def _last_words(settings: Settings, name: str, *arguments: str) -> str:
+    """Run a command of ours to its end, logged in `home/logs/NAME.log`; the last line that it printed."""
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "photo_recommender", "train", "--if-due"]
-        child = Children(settings.home / "logs", stack).start("train", command, settings.environment())
+        command = [sys.executable, "-m", "photo_recommender", *arguments]
+        child = Children(settings.home / "logs", stack).start(name, command, settings.environment())
         status = child.process.wait()
     lines = [line for line in child.log.read_text(errors="replace").splitlines() if line.strip()]
     if status:
         error = next((line for line in reversed(lines) if line.startswith("error:")), f"status {status}")
-        raise DependencyError(f"`train --if-due` failed: {error} (log: {child.log})")
-    logger.info("train_if_due", said=lines[-1] if lines else "")
+        raise DependencyError(f"`{' '.join(arguments)}` failed: {error} (log: {child.log})")
+    return lines[-1] if lines else ""
 
 
 def _erase_returned(settings: Settings, engine: sa.Engine, lake: Lake) -> None:

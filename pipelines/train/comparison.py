@@ -28,7 +28,7 @@ from training.models.blend import Blend
 from training.models.contact_vectors import ContactVectors
 from training.models.interface import Model, Scorer
 from training.models.recipes import MODELS, Recipe, blend_of, fit, fit_each
-from training.tuning.candidates import SERVED, candidates, tune
+from training.tuning.candidates import QUICK, SERVED, candidates, tune
 
 CHAMPION = "champion"
 """How the current champion is called among the models that are compared."""
@@ -164,7 +164,9 @@ def _blend_parts(job: Job, data: Data, recipes: Mapping[str, Recipe]) -> dict[st
         earlier = data.before(settings.holdout_days)
         if len(earlier.test_users) < LEAST_USERS:
             return {}
-        tried = candidates(recipes["als"], earlier.train, als_seeds=settings.blend_als_seeds, kinds=SERVED)
+        kinds, every = (SERVED, 1) if settings.blend_thorough else (QUICK, 2)
+        seeds = settings.blend_als_seeds
+        tried = candidates(recipes["als"], earlier.train, als_seeds=seeds, kinds=kinds, every=every)
         holdout = holdout_of_split(earlier)
         tuned = tune(tried, holdout, settings.seed, partial(job.report, "fit candidates"))
     return {**tuned.recipes, Blend.kind: tuned.blend}

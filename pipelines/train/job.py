@@ -85,13 +85,14 @@ def train(
         log, follows = load_log(lake), load_contacts(lake)
         fingerprint = _fingerprint(settings, log[1], log[0].num_rows, follows[1])
         # The champion, or a newer version that failed the gate: from the same data would come the same model again.
+        newest = next((version for version in versions if not version.minor_of), None)
         if (
-            versions
-            and versions[0].fingerprint == fingerprint
+            newest is not None
+            and newest.fingerprint == fingerprint
             and not force
             and not _champion_is_corrupt(job, versions)
         ):
-            return _skipped(job, versions)
+            return _skipped(job, newest)
     with job.stage("split"):
         data = Data.of(log, follows, as_of=now, holdout_days=settings.holdout_days)
     if len(data.everything.favorites) == 0:
@@ -122,7 +123,7 @@ def _fingerprint(settings: Settings, lake_version: int, n_rows: int, contacts_ve
         "lake": [settings.lake_uri, lake_version, n_rows, contacts_version],
         "recipes": recipes,
         "holdout_days": settings.holdout_days,
-        "blend": [settings.train_blend, settings.blend_als_seeds],
+        "blend": [settings.train_blend, settings.blend_thorough, settings.blend_als_seeds],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -139,8 +140,8 @@ def _champion_is_corrupt(job: Job, versions: list[tracking.RegisteredVersion]) -
     return False
 
 
-def _skipped(job: Job, versions: list[tracking.RegisteredVersion]) -> TrainReport:
-    newest, metrics = versions[0], dict[str, dict[str, float]]()
+def _skipped(job: Job, newest: tracking.RegisteredVersion) -> TrainReport:
+    metrics = dict[str, dict[str, float]]()
     with job.mlflow_may_fail():
         metrics = tracking.run_metrics(job.settings, newest.run_id)
     return TrainReport(

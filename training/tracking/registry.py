@@ -6,9 +6,11 @@ Bundles are plain folders, no pickle. The alias moves last in a registration, so
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +31,13 @@ PROMOTED_AT = "promoted_at"
 KIND = "kind"
 GATE = "gate"
 GATE_REASON = "gate_reason"
+MINOR_OF = "minor_of"
+"""The version that a minor version extends by new photos; other versions lack the tag."""
 
 MANIFEST = "manifest.json"
+
+SECONDS_KEPT = 3_600
+"""How long a copy of what is no longer registered stays on this machine: a list of versions may be as old as that."""
 
 DESCRIPTION = """Photos for a person, from Flickr favorites. Each version is a bundle of plain files, no pickle: \
 `photo-recommender serve` memory-maps the champion's, `mlflow.pyfunc.load_model` reads any.
@@ -41,7 +48,11 @@ MODEL_TAGS = {"task": "recommendation", "data": "favorites and dismissals of pho
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A registered bundle. `aliases`: champion, challenger or none; `gate`: "passed" or "failed"."""
+    """A registered bundle. `aliases`: champion, challenger or none; `gate`: "passed" or "failed".
+
+    minor_of: the version of the training that a minor version extends, "" for a training's own; `run_id`: of the
+    training, for both.
+    """
 
     version: str
     kind: str
@@ -53,6 +64,12 @@ class RegisteredVersion:
     run_id: str
     source: str
     fingerprint: str
+    minor_of: str = ""
+
+    @property
+    def trained(self) -> str:
+        """The version that the training registered: this one, or the one that it extends."""
+        return self.minor_of or self.version
 
 
 def register(
@@ -75,7 +92,7 @@ def register(
         version = str(registered.version)
         client.set_registered_model_alias(name, CHALLENGER, version)
         if decision.passed:
-            _make_champion(client, name, version)
+            make_champion(client, name, version)
         client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)
         return version
 
@@ -90,7 +107,7 @@ def _ensure_registered_model(client: Any, name: str) -> None:
             raise
 
 
-def _make_champion(client: Any, name: str, version: str) -> None:
+def make_champion(client: Any, name: str, version: str) -> None:
     client.set_model_version_tag(name, version, PROMOTED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
     client.set_registered_model_alias(name, CHAMPION, version)
     if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == version:  # a number from some backends
@@ -133,6 +150,7 @@ def _registered(found: Any, aliases: dict[str, Any]) -> RegisteredVersion:
         run_id=found.run_id or "",
         source=found.source,
         fingerprint=found.tags.get(FINGERPRINT, ""),
+        minor_of=found.tags.get(MINOR_OF, ""),
     )
 
 
@@ -168,12 +186,26 @@ def champion_folder(settings: Settings) -> tuple[str, Path] | None:
 
     Raises DependencyError when the registry or the artifacts can't be read.
     """
-    current = champion(settings)
-    return None if current is None else (current.version, bundle_folder(settings, current))
+    versions = list_versions(settings)
+    current = next((version for version in versions if CHAMPION in version.aliases), None)
+    if current is None:
+        return None
+    folder = bundle_folder(settings, current)
+    _forget_copies(settings, versions)
+    return current.version, folder
 
 
 def _local_folder(settings: Settings, version: RegisteredVersion) -> Path:
     return settings.home / "models" / f"{version.version}-{version.run_id[:12]}"
+
+
+def _forget_copies(settings: Settings, versions: Sequence[RegisteredVersion]) -> None:
+    """Remove this machine's copies of versions that are no longer registered: minor versions come by the hour."""
+    known = {_local_folder(settings, version).name for version in versions}
+    for folder in (settings.home / "models").glob("*-*"):
+        unknown = re.fullmatch(r"\d+-[0-9a-f]*", folder.name) and folder.name not in known
+        if unknown and time.time() - folder.stat().st_mtime > SECONDS_KEPT:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def bundle_folder(settings: Settings, version: RegisteredVersion) -> Path:
@@ -212,12 +244,13 @@ def promote(settings: Settings, version: str) -> RegisteredVersion:
     """Make that version champion. Raises NotFoundError when it is not registered."""
     chosen = version_named(settings, version)
     with mlflow_client(settings) as client:
-        _make_champion(client, settings.model_name, chosen.version)
+        make_champion(client, settings.model_name, chosen.version)
     return version_named(settings, chosen.version)
 
 
 def rollback(settings: Settings) -> RegisteredVersion:
-    """Make the newest version before the champion that once was champion it again.
+    """Make the newest version before the champion that once was champion it again; before the training that a minor
+    version extends, where the champion is one: that has the same taste, and would be extended again within the hour.
 
     Raises InvalidInputError when there is none.
     """
@@ -225,7 +258,7 @@ def rollback(settings: Settings) -> RegisteredVersion:
     current = next((version for version in versions if CHAMPION in version.aliases), None)
     if current is None:
         raise InvalidInputError(f"{settings.model_name} has no champion to roll back from: train first")
-    earlier = [v for v in versions if v.promoted_at and int(v.version) < int(current.version)]
+    earlier = [v for v in versions if v.promoted_at and int(v.version) < int(current.trained)]
     if not earlier:
-        raise InvalidInputError(f"version {current.version} is the oldest champion: there is none to roll back to")
+        raise InvalidInputError(f"version {current.trained} is the oldest champion: there is none to roll back to")
     return promote(settings, earlier[0].version)

@@ -33,6 +33,9 @@ CEILING = "exact_ease"
 SERVED = ("popularity", "neighbor_score", "item_knn", "local_ease", "low_pass", "als", "contact_vectors")
 """The kinds whose cost for one user does not grow with the number of users: what a blend that is served is made of."""
 
+QUICK = ("popularity", "neighbor_score", "item_knn", "als", "contact_vectors")
+"""Of those, the kinds that fit in seconds: all that is tried where a training shall not take minutes."""
+
 SEEDED = "als_"
 """How the names of further ALS begin, which differ from the first in their start alone."""
 
@@ -49,10 +52,11 @@ class Tuned:
 
 
 def candidates(
-    als: Recipe, train: Interactions, *, als_seeds: int, kinds: Collection[str] | None = None
+    als: Recipe, train: Interactions, *, als_seeds: int, kinds: Collection[str] | None = None, every: int = 1
 ) -> dict[str, Recipe]:
     """What is worth a try on this data, by name: ALS from several starts, variants of the item-item operators as
-    `item_knn/0`, and only what the data allow for. kinds: leave out others; None for all."""
+    `item_knn/0`, and only what the data allow for. kinds: leave out others; None for all. every: only
+    each so manieth variant, the last of each operator among them."""
     has_contacts = train.contacts is not None and len(train.contacts.rows) > 0
     half_life = {"half_life_days": als.parameters["half_life_days"]}
     found = {
@@ -63,7 +67,7 @@ def candidates(
             f"{kind}/{place}": Recipe(kind, parameters)
             for kind, variants in ITEM_ITEM.items()
             if train.n_photos <= LARGEST.get(kind, train.n_photos)
-            for place, parameters in enumerate(variants)
+            for place, parameters in enumerate(variants[::-every][::-1])
         },
         "als": als,
         **{f"{SEEDED}{one}": als.changed(seed=int(als.parameters["seed"]) + one) for one in range(1, als_seeds)},

@@ -1,8 +1,7 @@
 """The search for ALS's settings: Optuna's TPE over confidence and regularization together, by validation NDCG@20.
 
 How strong regularization must be depends on α and on the weighting, so none of them is searched alone. Hopeless trials
-are pruned, others end when validation no longer rises, the best ones are compared again from other starts, and an
-interrupted search goes on as if it had not been.
+are pruned, others end when validation no longer rises, and an interrupted search goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -37,14 +36,9 @@ PATIENCE = 2
 """Looks without a rise after which a trial ends."""
 
 UNPRUNED = 2 * CHECK_EVERY
-"""Iterations before which nothing is pruned: weighting by degree rises late, and then highest."""
+"""Iterations before which nothing is pruned: what is best in the end, weighted by degree, is not ahead at first."""
 
 ITERATIONS_MAX = 30
-
-FINALISTS, STARTS = 4, 3
-"""So many of the best trials, and the first, are compared by the mean of so many other starts. On sparse data the
-start alone moves NDCG by a tenth and more, so that the best of many trials is the luckiest before it is the best.
-"""
 
 Step = tuple[int, float]
 """Iterations done, validation NDCG@20 then."""
@@ -88,10 +82,9 @@ def search_als(
 ) -> Recipe:
     """The best recipe of `trials` tries, the first of which is `start`; its iterations are the best ones.
 
-    What is best is decided among the finalists, over the seeds that follow the one of `start`, which the recipe keeps.
-    minutes: after so long no further trial begins (one always does), only the final. storage: a file (Optuna's journal)
-    in which the search goes on if the same one was interrupted there; None keeps it in memory. `progress` gets (tried,
-    trials), `on_trial` each trial that finishes now.
+    minutes: after so long no further trial begins (one always does). storage: a file (Optuna's journal) in which the
+    search goes on if the same one was interrupted there; None keeps it in memory. `progress` gets (tried, trials),
+    `on_trial` each trial that finishes now.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     until = None if minutes is None else time.monotonic() + 60 * minutes
@@ -142,23 +135,7 @@ def search_als(
             on_trial(_tried(_finished(study)[-1]))
         if progress is not None:
             progress(done + 1, trials)
-    return _best(start, study, holdout)
-
-
-def _best(start: Recipe, study: optuna.Study, holdout: Holdout) -> Recipe:
-    """The finalist whose mean over the other starts is the highest."""
-    trials = study.get_trials(states=(TrialState.COMPLETE,))
-    ranked = sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number))
-    finalists = list({trial.number: trial for trial in (*ranked[:FINALISTS], trials[0])}.values())
-    recipes = [Recipe(start.kind, dict(trial.user_attrs["parameters"])) for trial in finalists]
-    if len(recipes) == 1:
-        return recipes[0]
-    seeds = [int(start.parameters["seed"]) + 1 + place for place in range(STARTS)]
-    means = [
-        float(np.mean([validation_ndcg(fit(recipe.changed(seed=seed), holdout.train), holdout) for seed in seeds]))
-        for recipe in recipes
-    ]
-    return recipes[int(np.argmax(means))]
+    return Recipe(start.kind, dict(study.best_trial.user_attrs["parameters"]))
 
 
 def fingerprint(start: Recipe, holdout: Holdout, space: dict[str, Any]) -> str:
