@@ -80,4 +80,5 @@ def _forget(settings: Settings, client: Any, version: str, source: str) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     client.delete_model_version(settings.model_name, version)
-    get_artifact_repository(source, tracking_uri=settings.mlflow_uri).delete_artifacts()
+    artifacts: Any = get_artifact_repository(source, tracking_uri=settings.mlflow_uri)  # untyped in MLflow
+    artifacts.delete_artifacts()
