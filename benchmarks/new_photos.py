@@ -1,9 +1,8 @@
-"""What a minor version is worth: photos hidden from a training are taken into its blend, and asked for (Yelp set).
+"""What a minor version is worth: photos hidden from a training get into its blend, and are asked for (Yelp).
 
-A tenth of the photos with at least three favorites is hidden. The blend without them, the same with them folded in,
-and a blend trained on all are asked for the test favorites of hidden photos, and of all. The value is the folded-in
-one's NDCG@20 on the hidden photos ÷ that of the one trained on them; item-item operators are extended by other means
-beside it.
+A tenth of the items, each with at least three favorites, is hidden. The blend without them, the same with them folded
+in, and a blend trained on all are asked for the test favorites of hidden items, and of all. The value is the folded-in
+one's NDCG@20 on hidden items ÷ that of the one trained on them; beside it, operators are extended by other means.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ from training.interactions import Catalog, Events, Histories, Interactions
 from training.keys import Rows
 from training.models.als import ALS
 from training.models.blend import Blend
-from training.models.interface import Model, Scorer, Scores
+from training.models.interface import Scorer, Scores
 from training.models.item_item import ItemItem
 from training.models.recipes import Recipe, fit
-from training.new_photos import numbered_as, with_new_photos
+from training.new_photos import among_first, numbered_as, with_new_photos
 from training.tuning.candidates import SERVED, candidates, tune
 
 HIDDEN, FAVORITERS, K, NEAREST, SEED = 0.1, 3, 20, 10, 0
@@ -47,19 +46,12 @@ BARS = {"ndcg_of_retrained": 0.85, "least_share_of_retrained": 0.75, "most_share
 class Unaware:
     """A model that knows the first photos only: the others score −∞."""
 
-    def __init__(self, model: Scorer, n_photos: int) -> None:
-        self._model, self._n_photos = model, n_photos
+    def __init__(self, model: Scorer, n_known: int, n_photos: int) -> None:
+        self._model, self._n_known, self._n_new = model, n_known, n_photos - n_known
 
     def scores(self, histories: Histories) -> Scores:
-        known = histories.photo_rows < self._n_known(histories)
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(histories.users[known], minlength=len(histories)))])
-        parts = {name: getattr(histories, name)[known] for name in ("photo_rows", "times", "positive", "shares")}
-        scores = self._model.scores(replace(histories, indptr=indptr, **parts))
-        rest = np.full((len(histories), self._n_photos - scores.shape[1]), -np.inf, dtype=np.float32)
-        return np.concatenate([scores, rest], axis=1)
-
-    def _n_known(self, histories: Histories) -> int:
-        return self._model.scores(histories[:0]).shape[1]
+        scores = self._model.scores(among_first(histories, self._n_known))
+        return np.pad(scores, ((0, 0), (0, self._n_new)), constant_values=-np.inf)
 
 
 def reordered(holdout: Holdout, catalog: Catalog) -> Holdout:
@@ -163,23 +155,14 @@ def main() -> None:
     assert isinstance(trained, Blend) and isinstance(minor, Blend) and isinstance(retrained, Blend)
 
     models: dict[str, Scorer] = {
-        "not known": Unaware(trained, len(order)),
+        "not known": Unaware(trained, n_known, len(order)),
         "folded in": minor,
         "trained on": retrained,
     }
-    of_als = {name: _component(blend, "als") for name, blend in (("folded in", minor), ("trained on", retrained))}
-    models |= {f"als {name}": model for name, model in of_als.items()}
-    folded = of_als["folded in"]
-    assert isinstance(folded, ALS)
-    for name, carrier in carriers(folded, n_known).items():
-        models[f"operators {name}"] = with_operators(minor, trained, carrier)
-        for one in trained.components:
-            if isinstance(one.model, ItemItem):
-                models[f"{one.name} {name}"] = carried(one.model, carrier)
-    for name, blend in (("made anew", minor),):
-        for one in blend.components:
-            if isinstance(one.model, ItemItem):
-                models[f"{one.name} {name}"] = one.model
+    als_of = {name: _als(blend) for name, blend in (("folded in", minor), ("trained on", retrained))}
+    models |= {f"als, {name}": model for name, model in als_of.items()}
+    for name, carrier in carriers(als_of["folded in"], n_known).items():
+        models[f"folded in, operators {name}"] = with_operators(minor, trained, carrier)
     results: dict[str, dict[str, float]] = {}
     for name, model in models.items():
         results[name] = asked(model, holdout, n_known)
@@ -200,10 +183,8 @@ def main() -> None:
     finish("new_photos", ratio, "NDCG@20 ÷ retrained's", "higher", BARS["ndcg_of_retrained"], details, ok=ok)
 
 
-def _component(blend: Blend, name: str) -> Model:
-    found = next(one.model for one in blend.components if one.name == name)
-    assert isinstance(found, ALS)
-    return found
+def _als(blend: Blend) -> ALS:
+    return next(one.model for one in blend.components if isinstance(one.model, ALS))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Photos that came after a training: found, numbered behind those that a model knows, and taken into it.
 
-ALS gets their factors by the ridge regression that gave it all others, its users held fixed. Every other model is a
-closed form of the favorites, so its recipe makes it anew from today's: what is known of a photo counts, new or not.
+ALS gets their factors by the ridge regressions that gave it all others, the known photos held fixed. Every other model
+is a closed form of the favorites, so its recipe makes it anew from today's: a photo counts by them, new or not.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from features.sorting import ascending
 from training.interactions import NOBODY, Catalog, Events, Histories, Interactions
 from training.keys import Rows
-from training.models.als import ALS
+from training.models.als import ALS, Factors
 from training.models.blend import Blend, Part
 from training.models.contact_vectors import ContactVectors
 from training.models.interface import Model
 from training.models.recipes import Recipe, fit
+
+ALTERNATIONS = 4
+"""Half iterations for the users and as many for the new photos. After the first, photos are too weak, as the users'
+vectors know nothing of them; after the fourth little moves (docs/decisions/0022-new-photos.md)."""
 
 
 def new_rows(everything: Interactions, known: Catalog, favoriters: int) -> Rows:
@@ -95,25 +99,36 @@ def with_new_photos(model: Model, recipe: Recipe, interactions: Interactions) ->
 
 
 def fold_in_photos(als: ALS, interactions: Interactions) -> ALS:
-    """ALS with factors for the photos behind those that it knows, and nothing else changed but the gram.
+    """ALS with factors for the photos behind those that it knows; of what it has learned only the gram changes.
 
     y_i = (XᵀX + λI + Σ_u (|c_ui| − 1) x_u x_uᵀ)⁻¹ Σ_{u likes i} c_ui x_u, half an iteration of ALS (equation 5 of Hu,
-    Koren, Volinsky 2008) with X the users' vectors, folded in from what they have done among the known photos. The
-    confidences are those of training; those of a new photo count its favorites of today.
+    Koren, Volinsky 2008) with X the users' vectors. These are folded in from the known photos at first and then from
+    the new ones too, `ALTERNATIONS` times in all, as in serving a favorite of a new photo says something of its user.
+    The confidences are those of training; those of a new photo count its favorites of today.
     """
     n_known = len(als.photo_factors)
+    everybody = interactions.histories(np.arange(interactions.n_users))
+    of_photos = histories_of_photos(interactions, n_known)
+    # A photo is folded in as a user is, the roles exchanged: confidences are symmetric in users and photos.
+    user_degrees = np.maximum(interactions.user_degrees, 1).astype(np.float32)
+    by_user = replace(als.weighting, photo_degrees=user_degrees)
+    extended, histories = als, among_first(everybody, n_known)
     with threadpool_limits(1, "blas"):
-        users = als.fold_in(_among_first(interactions.histories(np.arange(interactions.n_users)), n_known))
-        # A photo is folded in as a user is, the roles exchanged: confidences are symmetric in users and photos.
-        user_degrees = np.maximum(interactions.user_degrees, 1).astype(np.float32)
-        by_photo = ALS(users, users.T @ users, als.regularization, replace(als.weighting, photo_degrees=user_degrees))
-        factors = by_photo.fold_in(histories_of_photos(interactions, n_known))
-    degrees = np.maximum(interactions.photo_degrees[n_known:], 1).astype(np.float32)
+        for _ in range(ALTERNATIONS):
+            users = extended.fold_in(histories)
+            factors = ALS(users, users.T @ users, als.regularization, by_user).fold_in(of_photos)
+            extended, histories = _followed_by(als, factors, interactions.photo_degrees[n_known:]), everybody
+    return extended
+
+
+def _followed_by(als: ALS, factors: Factors, degrees: Rows) -> ALS:
+    """The ALS with further photos of these factors and numbers of favorites."""
+    known, new = als.weighting.photo_degrees, np.maximum(degrees, 1).astype(np.float32)
     return replace(
         als,
         photo_factors=np.concatenate([als.photo_factors, factors]),
         gram=als.gram + factors.T @ factors,
-        weighting=replace(als.weighting, photo_degrees=np.concatenate([als.weighting.photo_degrees, degrees])),
+        weighting=replace(als.weighting, photo_degrees=np.concatenate([known, new])),
     )
 
 
@@ -141,7 +156,7 @@ def histories_of_photos(interactions: Interactions, first: int) -> Histories:
     )
 
 
-def _among_first(histories: Histories, n_photos: int) -> Histories:
+def among_first(histories: Histories, n_photos: int) -> Histories:
     """What of the histories is about the first photos of the catalog."""
     kept = histories.photo_rows < n_photos
     return replace(

@@ -34,6 +34,7 @@ OWNERS = [f"{number:02d}@N01" for number in range(20)]
 PHOTOS = [str(1000 + number) for number in range(240)]
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
+NOBODY_FOLLOWED = pa.schema({"user_id": pa.string(), "contact_id": pa.string()}).empty_table()
 
 
 def owner_of(photo_id: str) -> str:
@@ -149,7 +150,7 @@ def make_world(home: Path) -> World:
     online = OnlineFeatures(settings)
     online.write_photo_cards(card_of(p) for p in PHOTOS)
     online.write_user_cards(UserCard(o, f"Owner {o}", None, f"https://live.staticflickr.com/{o}.jpg") for o in OWNERS)
-    interactions = with_contacts(build_interactions(_log()), pa.table({"user_id": [], "contact_id": []}), -1)
+    interactions = with_contacts(build_interactions(_log()), NOBODY_FOLLOWED, -1)
     recipes = {kind: Recipe.from_settings(settings, kind) for kind in ("als", "neighbor_score", "popularity")}
     recipes["blend"] = _blend(recipes)
     bundles = {kind: home / "bundles" / kind for kind in recipes}

@@ -13,12 +13,16 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from features.errors import DependencyError, InvalidInputError, NotFoundError, PhotoRecommenderError
+from features.lake import Lake
+from features.schema import Kind
 from features.settings import Settings, get_settings
 from pipelines.commands import models as commands_models
-from tests.training.conftest import give_mlflow
+from tests.training.conftest import DAY, START, append_to, give_mlflow, recipe_of, world_rows
 from training import tracking
+from training.bundle import save_bundle
+from training.from_lake import load_interactions
 from training.gate import Decision
-from training.models.recipes import Recipe
+from training.models.recipes import Recipe, fit
 
 PASSED = Decision(True, "als", "the best there is")
 FAILED = Decision(False, "als", "worse than the champion")
@@ -130,10 +134,28 @@ def test_models_rollback_without_an_earlier_champion_ends_with_the_status_of_inv
     assert "train first" in error.message
 
 
+def test_models_freshen_says_why_nothing_was_registered(app: typer.Typer, settings: Settings) -> None:
+    assert run(app, "models", "freshen").startswith("skipped: there is no champion yet")
+    report = json.loads(run(app, "models", "freshen", "--json"))
+    assert (report["version"], report["new_photos"]) == (None, 0)
+
+
+def test_models_freshen_names_the_minor_version(
+    app: typer.Typer, settings: Settings, lake: Lake, tmp_path: Path
+) -> None:
+    append_to(lake, world_rows())
+    everything, recipe = load_interactions(lake), recipe_of("als")
+    save_bundle(tmp_path / "trained", recipe, fit(recipe, everything), everything, {})
+    tracking.TrainingRun(settings, "train").register(tmp_path / "trained", PASSED, "f")
+    append_to(lake, [(f"u{user:03d}", "new", "ben", Kind.FAVORITE, START + 100 * DAY) for user in range(3)])
+    shown = run(app, "models", "freshen")
+    assert shown.splitlines()[-1] == "version 2 is champion: minor version of 1: 1 new photo"
+
+
 def test_models_alone_shows_what_there_is(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["models"])
     assert result.exit_code == 2
-    assert all(command in result.output for command in ("list", "compare", "promote", "rollback"))
+    assert all(command in result.output for command in ("list", "compare", "promote", "rollback", "freshen"))
 
 
 def test_models_of_an_mlflow_that_fails_end_with_the_status_of_a_dependency(

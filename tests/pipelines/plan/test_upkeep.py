@@ -13,7 +13,14 @@ from features.errors import DependencyError
 from features.lake import Lake
 from features.schema import IMPRESSIONS, Kind
 from features.settings import Settings
-from pipelines.plan.upkeep import IMPRESSIONS_KEPT, forget_impressions, tidy_lake, train_if_due, upkeep
+from pipelines.plan.upkeep import (
+    IMPRESSIONS_KEPT,
+    forget_impressions,
+    take_new_photos,
+    tidy_lake,
+    train_if_due,
+    upkeep,
+)
 from tests.training.conftest import append_to
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -49,13 +56,21 @@ def test_what_was_shown_long_ago_is_forgotten_and_the_rest_stays(lake: Lake) -> 
     assert held(lake) == ["kept", "new"]
 
 
-@pytest.mark.parametrize(("hours", "trains"), [(2.5, [timedelta(hours=2.5)]), (0.0, [])])
-def test_the_scheduler_asks_for_trainings_as_often_as_set_or_never(
-    settings: Settings, engine: sa.Engine, lake: Lake, hours: float, trains: list[timedelta]
+@pytest.mark.parametrize(("setting", "name"), [("retrain_check_hours", "train"), ("fresh_photos_hours", "new_photos")])
+@pytest.mark.parametrize(("hours", "runs"), [(2.5, [timedelta(hours=2.5)]), (0.0, [])])
+def test_the_scheduler_trains_and_takes_new_photos_as_often_as_set_or_never(
+    settings: Settings, engine: sa.Engine, lake: Lake, setting: str, name: str, hours: float, runs: list[timedelta]
 ) -> None:
-    jobs = upkeep(settings.model_copy(update={"retrain_check_hours": hours}), engine, lake)
-    assert [job.every for job in jobs if job.name == "train"] == trains
+    jobs = upkeep(settings.model_copy(update={setting: hours}), engine, lake)
+    assert [job.every for job in jobs if job.name == name] == runs
     assert {"tidy_lake", "verify_photos"} <= {job.name for job in jobs}
+
+
+def test_what_became_of_new_photos_is_logged(settings: Settings) -> None:
+    with capture_logs() as logs:
+        take_new_photos(settings)
+    (entry,) = [entry for entry in logs if entry["event"] == "new_photos_taken"]
+    assert entry["said"].startswith("skipped: there is no champion yet")
 
 
 def test_why_no_training_was_needed_is_logged_and_kept(settings: Settings) -> None:
