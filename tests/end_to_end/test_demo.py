@@ -98,8 +98,9 @@ def test_the_champion_is_registered_with_its_run_and_the_lakes_version(demo: Any
     version = client.get_model_version_by_alias("photo-recommender", "champion")
     run = client.get_run(version.run_id)
     assert {"als/ndcg_at_20", "popularity/ndcg_at_20", "neighbor_score/ndcg_at_20"} <= set(run.data.metrics)
-    (dataset,) = [entry.dataset for entry in run.inputs.dataset_inputs]
-    assert '"delta_table_version"' in dataset.source
+    datasets = {entry.dataset.name: entry.dataset for entry in run.inputs.dataset_inputs}
+    assert set(datasets) == {"interactions", "contacts"}
+    assert all('"delta_table_version"' in dataset.source for dataset in datasets.values())
     assert demo.get("/api/status")["model"]["version"] == version.version
 
 
