@@ -144,7 +144,7 @@ def compare(job: Job, data: Data, versions: list[tracking.RegisteredVersion] | N
             found = evaluations[CHAMPION]
             measured[CHAMPION] = Measured(current.kind, found.ndcg, found.coverage, catalog)
     decision = _decide(job.settings, measured, split, comparable=comparable)
-    version = current.version if current is not None and CHAMPION in measured else ""
+    version = current.trained if current is not None and CHAMPION in measured else ""
     return Comparison(recipes, fitted, evaluations, measured, decision, version)
 
 

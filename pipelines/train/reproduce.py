@@ -79,7 +79,7 @@ def reproduce(settings: Settings, name: str, progress: Report | None = None) -> 
         inputs = tracking.training_inputs(settings, name)
         run_id = run_named(settings, name)
         versions = tracking.list_versions(settings)
-        made = next((version for version in versions if version.run_id == run_id), None)
+        made = next((version for version in versions if version.run_id == run_id and not version.minor_of), None)
         if made is None:
             raise NotFoundError(
                 f"run {run_id} registered no version, so that there is nothing to compare with", field="run"

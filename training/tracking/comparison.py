@@ -84,7 +84,7 @@ def compare_versions(settings: Settings, a: str, b: str) -> Comparison:
     same_split = versions[0].version == versions[1].version or _same_split(runs)
     for this, other in ((0, 1), (1, 0)):
         beside = runs[this].metrics.get(CHAMPION)
-        if beside and runs[this].tags.get(COMPARED_WITH) == versions[other].version:
+        if beside and runs[this].tags.get(COMPARED_WITH) == versions[other].trained:
             measured[other], same_split = beside, True
             break
     return Comparison(facts[0], facts[1], _differing(*facts), _metrics(*measured), same_split)
