@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from features.histories import photo_popularity, user_activity
 from features.schema import TIMESTAMP
 from pipelines.sandbox.world import World
+from training.catalog import row_of_each
 from training.evaluation.holdout import holdout_of_split
 from training.evaluation.numbering import Holdout
 from training.from_lake import Split, utc
-from training.interactions import row_of_each
 from training.models.blend import Blend, compressed
 from training.retrieval import top_rows
 

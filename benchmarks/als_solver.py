@@ -25,11 +25,12 @@ from _reporting import finish
 from numpy.typing import NDArray
 
 from features.settings import Settings
+from training.catalog import row_of_each
 from training.confidence import Weighting, fit_weighting, signed_confidence
 from training.evaluation.dataset import Holdout, load_dataset
 from training.evaluation.measures import full_metrics, with_intervals
 from training.evaluation.ranking import rank
-from training.interactions import Histories, Interactions, row_of_each
+from training.interactions import Histories, Interactions
 from training.models.als import confidence_matrix
 from training.models.interface import Scorer
 from training.models.recipes import Recipe, fit

@@ -23,11 +23,12 @@ from _reporting import finish
 from numpy.typing import NDArray
 
 from features.settings import Settings
+from training.catalog import Catalog
 from training.evaluation import metrics
 from training.evaluation.dataset import load_dataset
 from training.evaluation.numbering import Holdout
 from training.evaluation.ranking import rank
-from training.interactions import Catalog, Events, Histories, Interactions
+from training.interactions import Events, Histories, Interactions
 from training.keys import Rows
 from training.models.als import ALS
 from training.models.blend import Blend

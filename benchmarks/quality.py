@@ -21,9 +21,10 @@ from matplotlib import pyplot
 from threadpoolctl import threadpool_limits
 
 from features.settings import Settings
+from training.catalog import Catalog
 from training.evaluation.dataset import load_dataset
 from training.evaluation.sanity import measure_latency, size_in_memory
-from training.interactions import Catalog, Contacts, Events, Histories, Interactions
+from training.interactions import Contacts, Events, Histories, Interactions
 from training.models.interface import Model, reasons_of
 from training.models.recipes import Recipe, blend_of, blend_recipe, fit_each
 from training.reports.content import Interval, ModelReport

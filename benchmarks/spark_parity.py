@@ -1,7 +1,7 @@
 """ALS on Spark beside `implicit`'s: as good on a real data set (Yelp), how long, what it costs, and where it pays.
 
 Each engine gets the best of its own settings by the validation part; the test part is looked at once a seed.
-Time and memory are measured again on a generated set of five times the size, read from a lake by each engine's own way,
+Time and memory are measured again on a generated set of five times the size, read from a lake,
 so that what Spark takes by itself can be told from what it takes for each interaction.
 """
 
@@ -31,7 +31,6 @@ from features.settings import Settings
 from training import from_lake
 from training.evaluation.dataset import load_dataset
 from training.models.recipes import Recipe, fit
-from training.spark import reading
 from training.spark.session import spark_session
 from training.tuning.search import validation_ndcg
 
@@ -131,9 +130,7 @@ def at_size(engine: str, start: Recipe, folder: str) -> dict[str, Any]:
     if engine == "spark":
         spark_session(settings)
     before = peak_gb()
-    interactions, read_seconds = timed(
-        lambda: reading.load_interactions(settings, lake) if engine == "spark" else from_lake.load_interactions(lake)
-    )
+    interactions, read_seconds = timed(lambda: from_lake.load_interactions(lake))
     read_gb = peak_gb() - before
     _, fit_seconds = timed(lambda: fit(start, interactions))
     return {

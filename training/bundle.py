@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.user_state import UserState
+from training.catalog import Catalog, Ids, UserIds
 from training.from_lake import history_of
-from training.interactions import Catalog, History, Ids, Interactions, UserIds
+from training.interactions import History, Interactions
 from training.models.blend import Blend
 from training.models.interface import Model, reasons_of, scores_of
 from training.models.kinds import KINDS

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from training.evaluation.ranking import rank
-from training.interactions import Interactions, Rows
+from training.interactions import Interactions
+from training.keys import Rows
 from training.models.interface import Scorer
 
 BINS = 10

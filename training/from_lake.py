@@ -16,17 +16,8 @@ from features.schema import CONTACTS, INTERACTIONS
 from features.sorting import ascending
 from features.state import STATE_COLUMNS, InteractionState, coded, current_contacts, interaction_state
 from features.user_state import UserState
-from training.interactions import (
-    NOBODY,
-    Catalog,
-    Contacts,
-    Events,
-    History,
-    Ids,
-    Interactions,
-    UserIds,
-    dismissals_beside,
-)
+from training.catalog import Catalog, Ids, UserIds
+from training.interactions import NOBODY, Contacts, Events, History, Interactions, dismissals_beside
 from training.keys import Rows, among, distinct
 from training.shares import largest_shares, shares_of_people, whole
 

@@ -12,7 +12,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.sorting import ascending
-from training.interactions import NOBODY, Catalog, Events, Histories, Interactions
+from training.catalog import Catalog
+from training.interactions import NOBODY, Events, Histories, Interactions
 from training.keys import Rows
 from training.models.als import ALS, Factors
 from training.models.blend import Blend, Part

@@ -16,6 +16,7 @@ from features.schema import CONTACTS, INTERACTIONS, Kind
 from features.state import STATE_COLUMNS
 from features.user_state import UserState
 from tests.training.conftest import DAY, START, Row, append_to, interactions_of, log_of
+from training.catalog import Catalog
 from training.from_lake import (
     build_interactions,
     history_of,
@@ -26,7 +27,7 @@ from training.from_lake import (
     utc,
     with_contacts,
 )
-from training.interactions import Catalog, History
+from training.interactions import History
 from training.tracking import digest_of_rows
 
 

@@ -18,10 +18,11 @@ from features.schema import Kind
 from tests.training.conftest import DAY, START, interactions_of, log_of, recipe_of, style_of, world_rows
 from tests.training.models.worlds import random_interactions
 from training.bundle import load_bundle, save_bundle
+from training.catalog import Catalog
 from training.confidence import signed_confidence
 from training.evaluation.sanity import not_finite
 from training.from_lake import build_interactions
-from training.interactions import NOBODY, Catalog, Contacts, History, Interactions
+from training.interactions import NOBODY, Contacts, History, Interactions
 from training.models.als import ALS
 from training.models.blend import Blend
 from training.models.contact_vectors import ContactVectors

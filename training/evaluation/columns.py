@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 
 from features.errors import InvalidInputError
 from training.evaluation.ids import TEXT, kind_of
-from training.interactions import Rows
+from training.keys import Rows
 
 PARQUET = ".parquet"
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import InvalidInputError
+from training.catalog import Ids
 from training.evaluation.files import Follows, Pairs, read_contacts, read_pairs
 from training.evaluation.ids import IdColumn, common_type, unified, written_back
 from training.evaluation.numbering import Holdout, holdout_of, interactions_of
 from training.evaluation.validation import split_validation
-from training.interactions import Ids
 
 __all__ = ["Dataset", "Holdout", "holdout_of", "interactions_of", "load_dataset", "split_validation"]
 

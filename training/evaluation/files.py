@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.evaluation.columns import Source, combined, open_source
-from training.interactions import Rows
+from training.keys import Rows
 
 USER, ITEM, CONTACT = ("user_id", "user"), ("photo_id", "item_id", "item"), ("contact_id",)
 TIMESTAMP, VALUE, OWNER = ("timestamp", "event_timestamp", "faved_at"), ("value",), ("owner_id",)

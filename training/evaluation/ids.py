@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import InvalidInputError
-from training.interactions import Ids, Rows
+from training.catalog import Ids
+from training.keys import Rows
 
 WHOLE, TEXT, BYTES = "whole numbers", "text", "bytes"
 

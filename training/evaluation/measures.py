@@ -13,7 +13,7 @@ from training.evaluation import metrics
 from training.evaluation.negatives import Cases
 from training.evaluation.numbering import Holdout
 from training.evaluation.ranking import Ranked, in_batches
-from training.interactions import Rows
+from training.keys import Rows
 from training.models.interface import Scorer
 
 RESAMPLES = 1_000

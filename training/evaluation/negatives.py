@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from training.catalog import Ids, row_of_each
 from training.evaluation.columns import Source, combined, is_index, open_source
 from training.evaluation.files import ITEM, OWNER, TIMESTAMP, USER, VALUE
 from training.evaluation.ids import IdColumn, numbered, objects, unified
 from training.evaluation.numbering import Holdout, per_user
-from training.interactions import NOBODY, Ids, Rows, row_of_each
+from training.interactions import NOBODY
+from training.keys import Rows
 
 
 @dataclass(frozen=True)

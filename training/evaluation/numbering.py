@@ -14,19 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from training.catalog import Catalog, Ids, row_of_each
 from training.evaluation.files import Follows, Pairs
 from training.evaluation.ids import comparable, numbered, objects
-from training.interactions import (
-    NOBODY,
-    Catalog,
-    Contacts,
-    Events,
-    Histories,
-    Ids,
-    Interactions,
-    dismissals_beside,
-    row_of_each,
-)
+from training.interactions import NOBODY, Contacts, Events, Histories, Interactions, dismissals_beside
 from training.keys import Rows, among, distinct, newest_of_each
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from training.interactions import Histories, Rows
+from training.interactions import Histories
+from training.keys import Rows
 from training.models.interface import Scorer, Scores
 from training.retrieval import top_rows
 

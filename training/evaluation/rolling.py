@@ -15,10 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
+from training.catalog import Ids
 from training.evaluation.holdout import evaluate
 from training.evaluation.measures import with_intervals
 from training.from_lake import Split, temporal_split, utc
-from training.interactions import Ids
 from training.models.recipes import Recipe, fit
 
 K = 20

@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from training.catalog import row_of_each
 from training.evaluation.files import Pairs
 from training.evaluation.ids import numbered, objects
-from training.interactions import Rows, row_of_each
+from training.keys import Rows
 
 Draw = Literal["after a moment", "the newest of each user", "at random of each user"]
 

@@ -24,8 +24,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from training.catalog import Ids
 from training.confidence import Weighting, fit_weighting, signed_confidence
-from training.interactions import Histories, History, Ids, Interactions
+from training.interactions import Histories, History, Interactions
 from training.models.interface import Contributions, Scores
 from training.storage import corrupt, load_array, save_array
 
@@ -79,7 +80,7 @@ class ALS:
     fold-in; it lowers the photo and what resembles it.
 
     photo_factors: float32 (n_photos, factors), C order; gram: YᵀY, float32 (factors, factors).
-    user_factors: (n_users, factors), with `user_ids`, only in the process that trained.
+    user_factors: (n_users, factors), with `user_ids`, where it was trained and where contacts' vectors need them.
     """
 
     kind: ClassVar[str] = "als"

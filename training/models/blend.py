@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from training.interactions import Histories, History, UserIds
+from training.catalog import UserIds
+from training.interactions import Histories, History
 from training.models.als import ALS
 from training.models.contact_vectors import ContactVectors
 from training.models.interface import Contributions, Model, Scores

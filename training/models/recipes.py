@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from features.settings import Settings
+from training.confidence import fit_weighting
 from training.interactions import Interactions
 from training.models.als import ALS
 from training.models.blend import Blend, Component, Part
@@ -22,6 +23,8 @@ from training.models.neighbor_score import NeighborScore
 from training.models.popularity import Popularity
 from training.models.user_knn import UserKNN
 from training.spark import alternation, mllib
+
+WEIGHTING = ("alpha", "alpha_dismissal", "half_life_days", "degree_exponent")
 
 MODELS = ("als", "neighbor_score", "popularity")
 """The kinds that a training of the lake compares with one another, and with the blend of them and others."""
@@ -143,12 +146,14 @@ def _engine(settings: Settings) -> dict[str, Any]:
 
 
 def _fit_als(interactions: Interactions, *, regularization: float, engine: str = "implicit", **parameters: Any) -> ALS:
-    if engine == "mllib":
-        return mllib.fit_als(interactions, regularization=regularization, **parameters)
-    # `implicit` takes one λ for all: by the data's density, as λ scaled by frequency would be on average.
+    # One λ for all, by the data's density: as λ scaled by frequency would be on average. MLlib scales it so itself.
     density = len(interactions.favorites) / max(interactions.n_photos, 1)
-    fit_als = alternation.fit_als if engine == "spark" else ALS.fit
-    return fit_als(interactions, regularization=regularization * density, **parameters)
+    if engine == "implicit":
+        return ALS.fit(interactions, regularization=regularization * density, **parameters)
+    weighting = fit_weighting(interactions, **{name: parameters.pop(name) for name in WEIGHTING})
+    if engine == "mllib":
+        return mllib.fit_als(interactions, weighting, regularization=regularization, **parameters)
+    return alternation.fit_als(interactions, weighting, regularization=regularization * density, **parameters)
 
 
 def _fit_item_knn(interactions: Interactions, **parameters: Any) -> ItemItem:

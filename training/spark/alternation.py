@@ -17,7 +17,7 @@ from implicit.cpu import _als
 from numpy.typing import NDArray
 
 from features.settings import Settings, get_settings
-from training.confidence import fit_weighting
+from training.confidence import Weighting
 from training.interactions import Interactions
 from training.models.als import ALS, Factors, confidence_matrix
 from training.spark.session import spark_errors, spark_session
@@ -40,15 +40,12 @@ class Block:
 
 def fit_als(
     interactions: Interactions,
+    weighting: Weighting,
     *,
     factors: int,
     regularization: float,
     iterations: int,
     seed: int,
-    alpha: float,
-    alpha_dismissal: float,
-    half_life_days: float,
-    degree_exponent: float,
     blocks: int,
     settings: Settings | None = None,
 ) -> ALS:
@@ -58,13 +55,6 @@ def fit_als(
     default: those of the process. Raises ConfigurationError, DependencyError.
     """
     session = spark_session(settings or get_settings())
-    weighting = fit_weighting(
-        interactions,
-        alpha=alpha,
-        alpha_dismissal=alpha_dismissal,
-        half_life_days=half_life_days,
-        degree_exponent=degree_exponent,
-    )
     confidence = confidence_matrix(interactions, weighting)
     rng = np.random.default_rng(seed)
     users, photos = (rng.random((n, factors), dtype=np.float32) * START for n in confidence.shape)

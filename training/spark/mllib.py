@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.settings import Settings, get_settings
-from training.confidence import fit_weighting
+from training.confidence import Weighting
 from training.interactions import Interactions
 from training.models.als import ALS, Factors, confidence_matrix
 from training.spark.session import spark_errors, spark_session
@@ -27,15 +27,12 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 
 def fit_als(
     interactions: Interactions,
+    weighting: Weighting,
     *,
     factors: int,
     regularization: float,
     iterations: int,
     seed: int,
-    alpha: float,
-    alpha_dismissal: float,
-    half_life_days: float,
-    degree_exponent: float,
     blocks: int,
     settings: Settings | None = None,
 ) -> ALS:
@@ -49,13 +46,6 @@ def fit_als(
     session = spark_session(settings)
     from pyspark.ml.recommendation import ALS as SparkALS  # noqa: N811
 
-    weighting = fit_weighting(
-        interactions,
-        alpha=alpha,
-        alpha_dismissal=alpha_dismissal,
-        half_life_days=half_life_days,
-        degree_exponent=degree_exponent,
-    )
     with staging(session, settings.lake_uri) as place:
         confidence = confidence_matrix(interactions, weighting).tocoo()
         staged = pa.table({"user": confidence.row, "photo": confidence.col, "rating": ratings(confidence.data)})

@@ -103,11 +103,10 @@ def search_als(
         study.enqueue_trial({name: start.parameters[name] for name in searched})
 
     factors_min = min(16, factors_max, start.parameters["factors"])
-    watching = None if start.parameters.get("engine", "implicit") == "spark" else {"watch_every": CHECK_EVERY}
+    watched = "engine" not in start.parameters  # Spark's iterations stay as they are
 
     def objective(trial: optuna.Trial) -> float:
-        # Spark is not watched: its iterations stay as they are.
-        iterations = start.parameters["iterations"] if watching is None else ITERATIONS_MAX
+        iterations = ITERATIONS_MAX if watched else start.parameters["iterations"]
         recipe = start.changed(**_suggested(trial, factors_min, factors_max, has_times), iterations=iterations)
         steps: list[Step] = []
 
@@ -121,10 +120,10 @@ def search_als(
                 raise optuna.TrialPruned
             return steps.index(best) < len(steps) - PATIENCE
 
-        if watching is None:
-            watch(iterations, fit(recipe, holdout.train))
+        if watched:
+            fit(recipe, holdout.train, watch=watch, watch_every=CHECK_EVERY)
         else:
-            fit(recipe, holdout.train, watch=watch, **watching)
+            watch(iterations, fit(recipe, holdout.train))
         return max(value for _, value in steps)
 
     while (done := len(_finished(study))) < trials and (not done or until is None or time.monotonic() < until):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import typer
-from click.testing import Result
 from typer.testing import CliRunner
 
-from features.errors import DependencyError, InvalidInputError, NotFoundError, PhotoRecommenderError
+from features.errors import DependencyError, InvalidInputError, NotFoundError
 from features.lake import Lake
 from features.schema import Kind
-from features.settings import Settings, get_settings
-from pipelines.commands import models as commands_models
-from tests.training.conftest import DAY, START, append_to, give_mlflow, recipe_of, world_rows
+from features.settings import Settings
+from tests.pipelines.commands.conftest import failed, run
+from tests.training.conftest import DAY, START, append_to, recipe_of, world_rows
 from training import tracking
 from training.bundle import save_bundle
 from training.from_lake import load_interactions
@@ -29,22 +27,6 @@ FAILED = Decision(False, "als", "worse than the champion")
 
 
 @pytest.fixture
-def app(
-    settings: Settings, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[typer.Typer]:
-    """The commands, over an empty MLflow, on a wide terminal."""
-    give_mlflow(settings, tmp_path_factory.getbasetemp())
-    monkeypatch.setenv("PHOTO_RECOMMENDER_HOME", str(settings.home))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "xterm")
-    get_settings.cache_clear()
-    app = typer.Typer()
-    commands_models.register(app)
-    yield app
-    get_settings.cache_clear()
-
-
-@pytest.fixture
 def versions(app: typer.Typer, settings: Settings, tmp_path: Path) -> list[str]:
     """Registered versions: two champions, then a challenger that was refused."""
     folder = tmp_path / "bundle"
@@ -52,19 +34,6 @@ def versions(app: typer.Typer, settings: Settings, tmp_path: Path) -> list[str]:
     (folder / "manifest.json").write_text("{}")
     decisions = (PASSED, PASSED, FAILED)
     return [tracking.TrainingRun(settings, "train").register(folder, decision, "f") for decision in decisions]
-
-
-def run(app: typer.Typer, *arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
-
-
-def failed(app: typer.Typer, *arguments: str) -> tuple[PhotoRecommenderError, Result]:
-    """How a command ended that had to fail with an error of ours."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert isinstance(result.exception, PhotoRecommenderError)
-    return result.exception, result
 
 
 def test_models_without_any_say_what_to_run(app: typer.Typer) -> None:

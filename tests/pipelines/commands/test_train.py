@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import typer
-from click.testing import Result
-from typer.testing import CliRunner
 
-from features.errors import DependencyError, NotFoundError, PhotoRecommenderError
+from features.errors import DependencyError, NotFoundError
 from features.lake import Lake
 from features.settings import Settings, get_settings
-from pipelines.commands import models as commands_models
-from pipelines.commands import train as commands_train
-from tests.training.conftest import append_to, give_mlflow, world_rows
+from tests.pipelines.commands.conftest import failed, run
+from tests.training.conftest import append_to, world_rows
 from training import tracking
 from training.bundle import load_bundle
-
-
-@pytest.fixture
-def app(
-    settings: Settings, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[typer.Typer]:
-    """The commands, over an empty lake and an empty MLflow, on a wide terminal."""
-    give_mlflow(settings, tmp_path_factory.getbasetemp())
-    monkeypatch.setenv("PHOTO_RECOMMENDER_HOME", str(settings.home))
-    monkeypatch.setenv("PHOTO_RECOMMENDER_ALS_FACTORS", "8")
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "xterm")
-    get_settings.cache_clear()
-    app = typer.Typer()
-    commands_train.register(app)
-    commands_models.register(app)
-    yield app
-    get_settings.cache_clear()
-
-
-def run(app: typer.Typer, *arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
-
-
-def failed(app: typer.Typer, *arguments: str) -> tuple[PhotoRecommenderError, Result]:
-    """How a command ended that had to fail with an error of ours."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert isinstance(result.exception, PhotoRecommenderError)
-    return result.exception, result
 
 
 def test_train_shows_the_measures_of_all_models_and_says_who_is_champion(app: typer.Typer, lake: Lake) -> None:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from features.schema import Kind
 from tests.training.conftest import DAY, START, Row, interactions_of, log_of, recipe_of, world_rows
 from training.bundle import Bundle, load_bundle, save_bundle
+from training.catalog import Catalog
 from training.evaluation.holdout import OtherCatalog, evaluate
 from training.from_lake import Split, build_interactions, temporal_split, utc
-from training.interactions import Catalog, Contacts, Histories, History, Interactions
+from training.interactions import Contacts, Histories, History, Interactions
 from training.models.interface import scores_of
 from training.models.recipes import Recipe, fit
 

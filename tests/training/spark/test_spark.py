@@ -16,22 +16,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from features.errors import ConfigurationError, DependencyError
-from features.lake import Lake, open_lake
-from features.schema import INTERACTIONS, Kind
+from features.lake import open_lake
 from features.settings import Settings
 from pipelines.train.job import train
-from tests.training.conftest import DAY, START, Row, append_to, give_mlflow, interactions_of, world_rows
-from training import from_lake, tracking
+from tests.training.conftest import DAY, START, append_to, give_mlflow, interactions_of, world_rows
+from training import tracking
 from training.bundle import load_bundle
-from training.confidence import fit_weighting
+from training.confidence import Weighting, fit_weighting
+from training.evaluation.dataset import load_dataset
 from training.from_lake import utc
 from training.interactions import Interactions
 from training.models.als import ALS, confidence_matrix
 from training.models.recipes import Recipe, fit
-from training.spark import alternation, mllib, reading, session, staging
+from training.spark import alternation, mllib, session, staging
+from training.tuning.search import search_als
 
 WEIGHTS = {"alpha": 10.0, "alpha_dismissal": 20.0, "half_life_days": 365.0, "degree_exponent": 0.35}
-SMALL = {"factors": 4, "regularization": 0.1, "iterations": 3, "seed": 0, "blocks": 2, **WEIGHTS}
+SMALL = {"factors": 4, "regularization": 0.1, "iterations": 3, "seed": 0, "blocks": 2}
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +57,21 @@ def disliking() -> Interactions:
 
 
 @pytest.fixture(scope="module")
-def by_mllib(spark: Settings, disliking: Interactions) -> ALS:
-    return mllib.fit_als(disliking, settings=spark, **SMALL)
+def weighting(disliking: Interactions) -> Weighting:
+    return fit_weighting(disliking, **WEIGHTS)
 
 
-def test_executors_fit_what_implicit_fits(spark: Settings, disliking: Interactions) -> None:
+@pytest.fixture(scope="module")
+def by_mllib(spark: Settings, disliking: Interactions, weighting: Weighting) -> ALS:
+    return mllib.fit_als(disliking, weighting, settings=spark, **SMALL)
+
+
+def test_executors_fit_what_implicit_fits(spark: Settings, disliking: Interactions, weighting: Weighting) -> None:
     """To the optimum, as one solves each step exactly and the other nearly: the same scores, dismissals included."""
     parameters = {**SMALL, "regularization": 2.0, "iterations": 12}
-    found = alternation.fit_als(disliking, settings=spark, **parameters)
+    found = alternation.fit_als(disliking, weighting, settings=spark, **parameters)
     parameters.pop("blocks")
-    expected = ALS.fit(disliking, **parameters)
+    expected = ALS.fit(disliking, **parameters, **WEIGHTS)
     assert found.user_factors is not None
     assert expected.user_factors is not None
     np.testing.assert_allclose(
@@ -74,9 +80,10 @@ def test_executors_fit_what_implicit_fits(spark: Settings, disliking: Interactio
     assert (found.regularization, found.weighting.alpha) == (expected.regularization, expected.weighting.alpha)
 
 
-def test_the_number_of_blocks_changes_nothing(spark: Settings, disliking: Interactions) -> None:
+def test_the_number_of_blocks_changes_nothing(spark: Settings, disliking: Interactions, weighting: Weighting) -> None:
+    once = {**SMALL, "iterations": 1}
     one, other = (
-        alternation.fit_als(disliking, settings=spark, **{**SMALL, "iterations": 1, "blocks": n}) for n in (1, 5)
+        alternation.fit_als(disliking, weighting, settings=spark, **{**once, "blocks": blocks}) for blocks in (1, 5)
     )
     np.testing.assert_allclose(one.photo_factors, other.photo_factors, rtol=1e-4, atol=1e-6)
 
@@ -95,11 +102,11 @@ def test_mllib_makes_the_same_confidences_of_its_ratings(confidence: np.ndarray)
 
 
 def test_each_user_has_the_vector_that_the_confidences_and_the_photos_ask_for(
-    disliking: Interactions, by_mllib: ALS
+    disliking: Interactions, weighting: Weighting, by_mllib: ALS
 ) -> None:
     """Spark's last step, computed densely: (YᵀY + λ·n·I + Σ (|c| − 1) y yᵀ) x = Σ over favorites of c·y."""
     photos = by_mllib.photo_factors.astype(np.float64)
-    confidence = confidence_matrix(disliking, fit_weighting(disliking, **WEIGHTS)).toarray().astype(np.float64)
+    confidence = confidence_matrix(disliking, weighting).toarray().astype(np.float64)
     assert (confidence < 0).any()
     assert by_mllib.user_factors is not None
     for row, found in zip(confidence, by_mllib.user_factors, strict=True):
@@ -117,57 +124,12 @@ def test_fold_in_ranks_as_the_vectors_of_training_do(disliking: Interactions, by
 
 
 def test_the_same_seed_gives_the_same_factors_but_for_rounding(
-    spark: Settings, disliking: Interactions, by_mllib: ALS
+    spark: Settings, disliking: Interactions, weighting: Weighting, by_mllib: ALS
 ) -> None:
-    again = mllib.fit_als(disliking, settings=spark, **SMALL)
+    again = mllib.fit_als(disliking, weighting, settings=spark, **SMALL)
     np.testing.assert_allclose(again.photo_factors, by_mllib.photo_factors, atol=1e-4)
-    other = mllib.fit_als(disliking, settings=spark, **{**SMALL, "seed": 1})
+    other = mllib.fit_als(disliking, weighting, settings=spark, **{**SMALL, "seed": 1})
     assert not np.allclose(other.photo_factors, by_mllib.photo_factors, atol=1e-2)
-
-
-def random_log(seed: int) -> list[Row]:
-    """Few people, photos and owners, all kinds of events, each at a moment of its own within six days."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for place in range(250):
-        photo, kind = int(rng.integers(12)), list(Kind)[int(rng.choice(6, p=[0.45, 0.15, 0.15, 0.1, 0.1, 0.05]))]
-        about_person = kind in (Kind.DISMISS_USER, Kind.UNDISMISS_USER)
-        photo_id = "" if about_person else f"{'ä' if photo % 3 else 'z'}{photo}"
-        at = START + int(rng.integers(6)) * DAY + place
-        rows.append((f"u{int(rng.integers(9))}", photo_id, f"owner {photo % 5}", kind, at))
-    return rows
-
-
-def test_spark_reads_the_numbers_that_one_process_reads(spark: Settings, lake: Lake) -> None:
-    """Favorites taken back, dismissals of photos and of people and taken back too, in several commits and folders."""
-    rows = random_log(seed=3)
-    for some in (rows[:100], rows[100:], rows[50:60]):
-        append_to(lake, some)
-    for as_of in (None, utc(START + 3 * DAY)):
-        expected = from_lake.load_interactions(lake, as_of=as_of)
-        found = reading.load_interactions(spark, lake, as_of=as_of)
-        assert len(expected.favorites) > 20
-        assert len(expected.dismissals) > 5
-        for side in ("favorites", "dismissals"):
-            for name in ("users", "photos", "times", "shares"):
-                column, wanted = (getattr(getattr(read, side), name) for read in (found, expected))
-                np.testing.assert_array_equal(column, wanted, err_msg=f"{side} {name}")
-                assert column.dtype == wanted.dtype
-        for ids, wanted in (
-            (found.user_ids, expected.user_ids),
-            (found.catalog.photo_ids, expected.catalog.photo_ids),
-            (found.catalog.owner_ids, expected.catalog.owner_ids),
-        ):
-            assert ids.tolist() == wanted.tolist()
-        assert (found.data_until, found.lake_versions) == (expected.data_until, expected.lake_versions)
-
-
-def test_spark_reads_an_old_version_and_a_lake_without_a_table(spark: Settings, lake: Lake) -> None:
-    assert reading.load_interactions(spark, lake).n_users == 0
-    append_to(lake, [("u1", "p1", "o1", Kind.FAVORITE, START)])
-    first = lake.version(INTERACTIONS)
-    append_to(lake, [("u2", "p1", "o1", Kind.FAVORITE, START + 1)])
-    assert reading.load_interactions(spark, lake, first).user_ids.tolist() == ["u1"]
 
 
 def test_a_training_on_spark_passes_the_same_gate_into_the_same_bundle(
@@ -193,6 +155,17 @@ def test_a_recipe_names_the_engine_only_where_it_is_another(settings: Settings) 
     other = settings.model_copy(update={"als_engine": "mllib", "mllib_regularization": 0.7, "spark_blocks": 3})
     parameters = Recipe.from_settings(other, "als").parameters
     assert [parameters[name] for name in ("engine", "regularization", "blocks")] == ["mllib", 0.7, 3]
+
+
+@pytest.mark.parametrize("engine", ["spark", "mllib"])
+def test_a_search_on_spark_keeps_the_iterations_of_the_settings(spark: Settings, engine: str, tmp_path: Path) -> None:
+    rows = [f"u{user}\tp{photo}" for user in range(12) for photo in range(8) if (user + photo) % 3]
+    for name, part in (("train", rows[::2]), ("test", rows[1::2])):
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["user\titem", *part]) + "\n")
+    holdout = load_dataset(tmp_path / "train.tsv", tmp_path / "test.tsv").tuning
+    start = Recipe.from_settings(spark.model_copy(update={"als_engine": engine, "als_iterations": 2}), "als")
+    found = search_als(start.changed(factors=4, blocks=2), holdout, trials=1, factors_max=4, has_times=False, seed=0)
+    assert (found.parameters["engine"], found.parameters["iterations"]) == (engine, 2)
 
 
 def test_without_pyspark_it_says_what_to_install(
