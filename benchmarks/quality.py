@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from _reporting import finish
-from matplotlib import pyplot
 from threadpoolctl import threadpool_limits
 
 from features.settings import Settings
@@ -67,7 +66,6 @@ def on_yelp(folder: Path, start: Recipe) -> dict[str, Any]:
     ]
     figure = quality_against_latency(reports, METRIC)
     figure.savefig(DRAWN, metadata={"Date": None})
-    pyplot.close("all")
     return {
         report.name: {
             METRIC: round(report.metrics[METRIC].mean, 4),

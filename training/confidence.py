@@ -6,6 +6,7 @@ that the user does not. An unobserved pair counts 1 there: no value lies between
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from training.interactions import Interactions
 from training.shares import Shares
 
 SECONDS_A_DAY = 86_400.0
+RUN = 2**15
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,12 @@ def fit_weighting(
         photo_degrees=np.maximum(interactions.photo_degrees, 1).astype(np.float32),
     )
     favorites = interactions.favorites
-    weights = _weights(unscaled, favorites.photos, favorites.times, interactions.user_degrees[favorites.users])
-    mean = float(weights.mean()) if len(weights) else 1.0
+    degrees = interactions.user_degrees[favorites.users]
+    total = sum(
+        float(_weights(unscaled, favorites.photos[some], favorites.times[some], degrees[some]).sum())
+        for some in _runs(len(favorites))
+    )
+    mean = total / max(len(favorites), 1)
     return Weighting(**{**vars(unscaled), "mean_weight": mean if mean > 0 else 1.0})
 
 
@@ -73,13 +79,22 @@ def signed_confidence(
     recency = 2^(−age/half-life) (an event after the reference time has age 0) and
     degree weight = (degree of user × degree of photo)^(−exponent) (DESIGN.md, "Signed confidence").
     """
-    weights = _weights(weighting, photos, times, user_degrees)
-    values = np.where(positive, 1.0 + weighting.alpha * weights, -(1.0 + weighting.alpha_dismissal * weights * shares))
-    return values.astype(np.float32)
+    values = np.empty(len(photos), dtype=np.float32)
+    all_degrees, all_shares = np.broadcast_to(user_degrees, len(photos)), np.broadcast_to(shares, len(photos))
+    for some in _runs(len(photos)):
+        weights = _weights(weighting, photos[some], times[some], all_degrees[some])
+        liked, disliked = weighting.alpha * weights, weighting.alpha_dismissal * weights * all_shares[some]
+        values[some] = np.where(positive[some], 1.0 + liked, -(1.0 + disliked))
+    return values
+
+
+def _runs(n: int) -> Iterator[slice]:
+    """Runs of events whose intermediate results stay in the processor's cache, which takes less than half of the time."""
+    return (slice(start, start + RUN) for start in range(0, n, RUN))
 
 
 def _weights(
-    weighting: Weighting, photos: NDArray[np.int32], times: NDArray[np.int64], user_degrees: NDArray[np.int64] | int
+    weighting: Weighting, photos: NDArray[np.int32], times: NDArray[np.int64], user_degrees: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     age_days = np.maximum(weighting.reference_time - times, 0) / SECONDS_A_DAY
     recency = np.exp2(-age_days / weighting.half_life_days)

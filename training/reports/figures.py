@@ -148,27 +148,20 @@ def quality_against_latency(models: Sequence[ModelReport], metric: str) -> Figur
         for number, model in enumerate(models)
         if model.milliseconds is not None and metric in model.metrics
     ]
-    for number, _, milliseconds, value in measured:
-        _points(axes, [milliseconds], [value], number, None)
-    reach = max((value.mean for *_, value in measured), default=0.0)
-    downwards = sorted(measured, key=lambda entry: -entry[3].mean)
-    for place, (_, model, milliseconds, value) in enumerate(downwards):
+    for number, model, milliseconds, value in measured:
         size = f", {model.megabytes:.3g} MB" if model.megabytes is not None else ""
-        # Where another's label begins at the same height, this one goes below it.
-        crowd = sum(
-            abs(np.log10(milliseconds / other)) < 0.4 and abs(value.mean - near.mean) < 0.06 * reach
-            for *_, other, near in downwards[:place]
-        )
-        axes.annotate(
-            f"{model.name}{size}", (milliseconds, value.mean), (8, 3 - 14 * crowd), textcoords="offset points"
-        )
+        _points(axes, [milliseconds], [value], number, f"{model.name}{size}")
     front = pareto_front([milliseconds for *_, milliseconds, _ in measured], [value.mean for *_, value in measured])
     x, y = ([measured[place][2] for place in front], [measured[place][3].mean for place in front])
     axes.plot(x, y, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), drawstyle="steps-post", zorder=1)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.margins(x=0.25, y=0.15)
+    axes.margins(x=0.1, y=0.15)
     axes.set_ylim(bottom=0)
+    # Beside the figure: models that are alike in both would cover each other's names.
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside right upper", labelcolor=INK)
     return figure
 
 

@@ -64,7 +64,7 @@ def test_each_step_metric_has_a_panel() -> None:
 
 def test_latency_names_each_model_with_its_size() -> None:
     axes = figures.quality_against_latency(MODELS, "ndcg_at_20").axes[0]
-    assert {text.get_text() for text in axes.texts} == {
+    assert set(axes.get_legend_handles_labels()[1]) == {
         "blend, 84 MB",
         "champion, 51 MB",
         "als, 51.2 MB",
