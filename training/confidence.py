@@ -89,7 +89,7 @@ def signed_confidence(
 
 
 def _runs(n: int) -> Iterator[slice]:
-    """Runs of events whose intermediate results stay in the processor's cache, which takes less than half of the time."""
+    """Runs of events whose intermediate results stay in the cache, which takes less than half of the time for many."""
     return (slice(start, start + RUN) for start in range(0, n, RUN))
 
 
