@@ -28,8 +28,8 @@ from pipelines.commands import queue as commands_queue
 from pipelines.commands import schedule as commands_schedule
 from pipelines.commands import train as commands_train
 from pipelines.sandbox import commands as sandbox_commands
-from serving import commands as serving_commands
-from serving import commands_doctor
+from serving.commands import doctor as commands_doctor
+from serving.commands import serve as commands_serve
 
 app = typer.Typer(
     name="photo-recommender",
@@ -52,7 +52,7 @@ for commands in (
     commands_models,
     commands_evaluate,
     commands_backtest,
-    serving_commands,
+    commands_serve,
     commands_doctor,
 ):
     commands.register(app)

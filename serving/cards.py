@@ -13,7 +13,7 @@ from features.online import OnlineFeatures, PhotoCard, UserCard
 from pipelines.privacy.suppression import Suppression
 from pipelines.privacy.tombstones import gone_among
 from serving.answers import Person, Photo, Thumbnail
-from serving.exclusions import is_showable
+from serving.ranking.exclusions import is_showable
 
 NEW_FOR = timedelta(days=30)
 

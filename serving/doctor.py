@@ -13,8 +13,8 @@ from features.settings import PREFIX, Settings
 from pipelines.operation.doctor import Check, Finding, State, examine, failed, ok, skipped, warning
 from pipelines.operation.doctor_pulling import database_check, pulling_checks
 from pipelines.operation.doctor_stores import model_check, store_checks
-from serving.site import FOLDER, PAGE
-from serving.tokens import KEY_FILE, Vault
+from serving.accounts.tokens import KEY_FILE, Vault
+from serving.web.site import FOLDER, PAGE
 
 
 def examine_everything(settings: Settings, site: Path = FOLDER) -> Iterator[tuple[str, Finding]]:

@@ -16,10 +16,10 @@ from pipelines.budget.windows import Purpose, open_budget
 from pipelines.flickr.client import Flickr, FlickrToken, open_flickr
 from pipelines.privacy.suppression import Suppression
 from pipelines.queue.messages import Queue, open_queue
-from serving.champion import ChampionWatch
+from serving.accounts.tokens import Vault, open_vault
+from serving.champion.watch import ChampionWatch
 from serving.impressions import Impressions
-from serving.ranking import Recommender
-from serving.tokens import Vault, open_vault
+from serving.ranking.recommender import Recommender
 
 INTERACTIVE_ATTEMPTS = 2
 """A person waits for the answer: better a quick "Flickr does not answer" than a minute of backing off."""

@@ -24,12 +24,12 @@ from features.logs import configure_logging
 from features.settings import get_settings
 from pipelines.operation.metrics import shared_state
 from serving.answers import MAX_LIMIT, PhotoId, Recommendation, SimilarPhotos, UserId
-from serving.api import answer_of, create_app, log_failure
-from serving.correlation import Correlation
-from serving.door import Door
+from serving.api.app import answer_of, create_app, log_failure
 from serving.errors import as_known
 from serving.runtime import open_runtime
-from serving.security import SecurityHeaders
+from serving.web.correlation import Correlation
+from serving.web.door import Door
+from serving.web.security import SecurityHeaders
 
 THREADS = 16
 """Requests to the Bento APIs that are worked on at once in a worker; BentoML's own default is 1."""

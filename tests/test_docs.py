@@ -22,8 +22,9 @@ from features.settings import Settings
 from pipelines.flickr import answers as flickr_answers
 from pipelines.operation.metrics import SharedState
 from pipelines.queue.sql_queue import SqlQueue
-from serving import errors, signin
-from serving.api import create_app
+from serving import errors
+from serving.accounts import signin
+from serving.api.app import create_app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -14,9 +14,9 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import create_app
+from serving.accounts.sessions import COOKIE
+from serving.api.app import create_app
 from serving.runtime import Runtime
-from serving.session import COOKIE
 from tests.serving.flickr_sandbox import Sandbox
 
 APPLICATION = create_app()

@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from features.database import open_database
 from features.settings import PREFIX, Settings, get_settings
 from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
-from serving.champion import Served
-from serving.ranking import Recommender
+from serving.champion.watch import Served
+from serving.ranking.recommender import Recommender
 from serving.runtime import Runtime
 from tests.serving.browser import Browser, application_of, application_routes, client_of
 from tests.serving.flickr_sandbox import Sandbox, run_sandbox

@@ -20,11 +20,11 @@ from features.settings import Settings
 from features.user_state import UserState
 from pipelines.privacy.suppression import Suppression
 from pipelines.queue.messages import open_queue
-from serving.champion import Champion, ChampionWatch, load_champion
+from serving.accounts.tokens import open_vault
+from serving.champion.watch import Champion, ChampionWatch, load_champion
 from serving.impressions import Impressions
-from serving.ranking import Recommender
+from serving.ranking.recommender import Recommender
 from serving.runtime import Runtime
-from serving.tokens import open_vault
 from training.bundle import save_bundle
 from training.from_lake import build_interactions, with_contacts
 from training.models.recipes import Recipe, blend_recipe, fit

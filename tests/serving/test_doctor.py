@@ -34,9 +34,9 @@ from pipelines.operation.presence import present
 from pipelines.queue.messages import open_queue
 from pipelines.queue.requests import Kind, Priority, PullRequest
 from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
+from serving.accounts.tokens import KEY_FILE, open_vault
 from serving.doctor import examine_everything, serving_checks
 from serving.runtime import Runtime
-from serving.tokens import KEY_FILE, open_vault
 from tests.serving.conftest import Browser, Sandbox, World, client_of, make_runtime
 from training.gate import Decision
 from training.tracking import TrainingRun, champion_folder

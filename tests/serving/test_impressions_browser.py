@@ -21,7 +21,7 @@ from playwright.sync_api import Page, Route, expect, sync_playwright
 from features.lake import Lake
 from features.schema import IMPRESSIONS
 from features.settings import Settings
-from serving.security import SecurityHeaders
+from serving.web.security import SecurityHeaders
 from tests.serving.conftest import World, application_of, make_runtime, of_style, state_of
 
 pytestmark = pytest.mark.browser

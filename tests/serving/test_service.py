@@ -28,8 +28,8 @@ from features.batch import POPULAR
 from features.builds import Build, Builds, new_version
 from features.feature_tables import POPULAR_SCHEMA
 from features.settings import PREFIX, Settings
-from serving import commands
 from serving.answers import Recommendation, SimilarPhotos
+from serving.commands import serve as commands
 from tests.serving.conftest import World, of_style, state_of, style_of
 from training.gate import Decision
 from training.tracking import TrainingRun

@@ -1,0 +1,65 @@
+"""From candidates to a page: what may be shown, with not too much of one owner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from features.online import PhotoCard
+from serving.ranking.exclusions import Exclusions
+from serving.ranking.sources import Candidate
+
+OWNER_CAP = 3
+"""Photos of one owner on a page, while others have any left."""
+
+PATIENCE = 600
+"""Photos passed over for the cap before a page is filled with them after all."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    candidate: Candidate
+    card: PhotoCard
+
+
+ReadCards = Callable[[Sequence[str]], dict[str, PhotoCard]]
+
+
+def fill_page(
+    candidates: Iterable[Candidate], exclusions: Exclusions, read_cards: ReadCards, limit: int
+) -> list[Placed]:
+    """The first `limit` candidates that may be shown, at most `OWNER_CAP` of an owner.
+
+    Where that leaves places free, those that were over the cap fill them, in their order. Cards are read in growing
+    chunks, so a filter that refuses nearly everything costs few reads.
+    """
+    page: list[Placed] = []
+    held: list[Placed] = []
+    owners: Counter[str] = Counter()
+    seen: set[str] = set()
+    walk = iter(candidates)
+    size = limit + limit // 2
+    while chunk := list(islice(walk, size)):
+        size = min(size * 2, 2000)
+        wanted: dict[str, Candidate] = {}
+        for candidate in chunk:
+            if candidate.photo_id not in seen and exclusions.could_allow(candidate.photo_id, candidate.owner_id):
+                seen.add(candidate.photo_id)
+                wanted[candidate.photo_id] = candidate
+        found = read_cards(list(wanted)) if wanted else {}
+        for photo_id, candidate in wanted.items():
+            card = found.get(photo_id)
+            if card is None or not exclusions.allow(card):
+                continue
+            if owners[card.owner_id] >= OWNER_CAP:
+                held.append(Placed(candidate, card))
+                continue
+            owners[card.owner_id] += 1
+            page.append(Placed(candidate, card))
+            if len(page) == limit:
+                return page
+        if len(held) >= PATIENCE:
+            break
+    return page + held[: limit - len(page)]

@@ -1,0 +1,105 @@
+"""How fresh things are, and whom one can try in the demo."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from features.builds import Build, Builds, new_version
+from features.settings import Settings
+from pipelines.queue.requests import Kind, Priority, PullRequest
+from serving.champion.watch import ChampionWatch
+from serving.runtime import Runtime
+from tests.serving.conftest import PHOTOS, Browser, Registry, Sandbox, World, client_of
+
+
+def test_a_service_with_nothing_yet_says_so(runtime: Runtime, settings: Settings, world: World) -> None:
+    watch = ChampionWatch(settings, Registry().find, lambda _: world.popular)
+    watch.refresh()
+    answer = client_of(replace(runtime, watch=watch)).get("/api/status")
+    assert answer.json() == {
+        "model": None,
+        "model_error": None,
+        "features": {"version": None, "built_at": None},
+        "queue": {"waiting": 0, "leased": 0, "dead": 0},
+    }
+
+
+def test_the_model_that_is_served_is_named(browser: Browser, runtime: Runtime) -> None:
+    status = browser.get("/api/status").json()
+    champion = runtime.watch.served.champion
+    assert champion is not None
+    assert (status["model"]["version"], status["model"]["kind"]) == ("7", "als")
+    assert status["model"]["photos"] == len(PHOTOS)
+    assert datetime.fromisoformat(status["model"]["loaded_at"]) == champion.loaded_at
+    assert status["model_error"] is None
+
+
+def test_why_a_newer_model_is_not_served_is_told(
+    runtime: Runtime, settings: Settings, world: World, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(world.bundles["als"], broken)
+    (broken / "gram.npy").unlink()
+    registry = Registry(("1", world.bundles["als"]))
+    watch = ChampionWatch(settings, registry.find, lambda _: world.popular)
+    watch.refresh()
+    registry.found = ("2", broken)
+    watch.refresh()
+    status = client_of(replace(runtime, watch=watch)).get("/api/status").json()
+    assert status["model"]["version"] == "1"
+    assert "gram.npy" in status["model_error"]
+
+
+def test_the_build_of_the_features_is_told(browser: Browser, settings: Settings) -> None:
+    built_at = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    build = Build(new_version(built_at), built_at, {}, {})
+    Path(settings.lake_uri, "features").mkdir(parents=True)
+    Builds(settings.lake_uri).publish(build)
+    features = browser.get("/api/status").json()["features"]
+    assert features["version"] == build.version
+    assert datetime.fromisoformat(features["built_at"]) == built_at
+
+
+def test_what_waits_to_be_pulled_is_counted_by_state(browser: Browser, runtime: Runtime) -> None:
+    names = [f"{number}@N01" for number in range(5)]
+    asked = [PullRequest(user_id=name, kind=Kind.FAVORITES, reason="due", priority=Priority.REFRESH) for name in names]
+    runtime.queue.put(asked)
+    done, dead, _ = runtime.queue.receive(3, 0.0)
+    runtime.queue.done([done])
+    runtime.queue.bury(dead, "Flickr refuses it")
+    assert browser.get("/api/status").json()["queue"] == {"waiting": 2, "leased": 1, "dead": 1}
+
+
+def test_people_of_the_sandbox_are_offered_the_visitors_first(visitor: Browser, sandbox: Sandbox) -> None:
+    people = visitor.get("/api/sandbox/people", params={"limit": 10}).json()["people"]
+    assert [person["user_id"] for person in people] == sandbox.people[:10]
+    assert all(set(person) == {"user_id", "name", "avatar_url", "favorites", "visitor"} for person in people)
+    visits = [person["visitor"] for person in people]
+    assert visits == sorted(visits, reverse=True)
+
+
+def test_without_a_limit_two_dozen_people_of_the_sandbox_are_offered(visitor: Browser) -> None:
+    assert len(visitor.get("/api/sandbox/people").json()["people"]) == 24
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "x"])
+def test_the_number_of_people_has_bounds(visitor: Browser, limit: str) -> None:
+    answer = visitor.get("/api/sandbox/people", params={"limit": limit})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "limit")
+
+
+def test_where_real_flickr_is_served_there_is_no_sandbox(browser: Browser) -> None:
+    answer = browser.get("/api/sandbox/people")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_a_sandbox_that_is_down_is_said(flickr_runtime: Runtime, free_port: Callable[[], int]) -> None:
+    settings = flickr_runtime.settings.model_copy(update={"sandbox_url": f"http://127.0.0.1:{free_port()}"})
+    answer = client_of(replace(flickr_runtime, settings=settings)).get("/api/sandbox/people")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "dependency_failed")
