@@ -5,7 +5,7 @@ Everything comes from the log up to the cut, but follows, of which nobody knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,6 +30,7 @@ BATCH = 64
 OF_PHOTO = ("age_days", "favorites_7d", "favorites_30d", "favorites_365d", "trend")
 OF_USER = ("favorites", "neighbors", "days_since_favorite")
 OF_PAIR = ("owner_favorites", "owner_share", "follows_owner", "contacts_who_favorited")
+COUNTS = (*OF_PHOTO[1:4], "owner_favorites", "contacts_who_favorited")
 
 
 Floats = NDArray[np.float64]
@@ -70,7 +71,7 @@ class Known:
             holdout=holdout,
             photos=np.stack([age, *counts, trend], axis=1),
             users=np.stack([*(_column(activity, name, asked) for name in OF_USER[:2]), last], axis=1),
-            owners=np.unique(train.catalog.owner_ids.astype(str), return_inverse=True)[1],
+            owners=np.unique(train.catalog.owner_ids[:].astype(str), return_inverse=True)[1],
             owner_users=row_of_each(train.user_ids, train.catalog.owner_ids),
             favorites=scipy.sparse.csr_matrix((ones, (train.favorites.users, train.favorites.photos)), shape),
         )
@@ -95,6 +96,24 @@ class Candidates:
     rows: list[NDArray[np.int64]]
     features: list[Floats]
     relevant: list[NDArray[np.bool_]]
+
+
+def as_logs(features: Floats, names: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
+    """float32 (len(wanted), n): the wanted of the named features as a sum wants them, the more the better.
+
+    Counts as log(1 + n), and so the share of the owner, in percent; the age as its negative; scores are compressed so.
+    """
+    found = []
+    for name in wanted:
+        column = np.nan_to_num(features[:, names.index(name)])
+        if name == "age_days":
+            column = -np.log1p(np.maximum(column, 0))
+        elif name == "owner_share":
+            column = np.log1p(100 * column)
+        elif name in COUNTS:
+            column = np.log1p(column)
+        found.append(column)
+    return np.array(found, dtype=np.float32)
 
 
 def _column(table: pa.Table, name: str, places: NDArray[np.int64]) -> Floats:
@@ -122,12 +141,17 @@ def each_user(blend: Blend, known: Known) -> Iterator[tuple[int, Floats, NDArray
             yield start + place, parts[:, place], blended[place]
 
 
+def best_of_each(known: Known, user: int, parts: Floats, blended: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The CANDIDATES best photos of the blend and of each component, together, ascending."""
+    hidden = known.holdout.hidden[user]
+    return np.unique(np.concatenate([top_rows(one, CANDIDATES, hidden)[0] for one in (blended, *parts)]))
+
+
 def candidates_of(blend: Blend, known: Known) -> Candidates:
-    """The best of the blend and of each component, together."""
+    """Of every asked user."""
     found = Candidates([], [], [])
     for user, parts, blended in each_user(blend, known):
-        hidden = known.holdout.hidden[user]
-        rows = np.unique(np.concatenate([top_rows(one, CANDIDATES, hidden)[0] for one in (blended, *parts)]))
+        rows = best_of_each(known, user, parts, blended)
         found.rows.append(rows)
         found.features.append(known.features(user, rows, np.vstack([blended, parts])[:, rows]))
         found.relevant.append(np.isin(rows, known.holdout.relevant_rows[user]))

@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 
 from features.settings import Settings
 from training.evaluation import metrics
+from training.evaluation.holdout import holdout_of_split
 from training.evaluation.measures import with_intervals
 from training.interactions import History, Interactions
+from training.models.blend import Blend, Part
 from training.models.interface import Model, Scores, scores_of
-from training.models.recipes import Recipe, fit
+from training.models.recipes import Recipe, blend_of, blend_recipe, fit
 from training.retrieval import top_rows
 from training.shares import shares_of_people, whole
+from training.tuning.blending import learn_blend
 
 CHOOSING, REPORTING = (11, 12), (7, 8, 9, 10)
 GRID = (1.0, 3.0, 5.0, 7.0, 8.0, 10.0, 15.0, 20.0, 30.0, 100.0)
@@ -185,6 +188,21 @@ def over(
     return pooled([after_dismissing(model, setting, groups(setting), count) for model, setting in pairs])
 
 
+def blended(setting: Setting, als: Model, recipe: Recipe, half_life_days: float) -> Blend:
+    """That ALS with item-kNN and popularity, weighed by the favorites after the cut."""
+    recipes = {
+        "popularity": Recipe("popularity", {"half_life_days": half_life_days}),
+        "item_knn": Recipe("item_knn", {"shrink": 10.0}),
+        "als": recipe,
+    }
+    models: dict[str, Part] = {
+        **{name: fit(one, setting.train) for name, one in recipes.items() if name != "als"},
+        "als": als,
+    }
+    weights, units = learn_blend(models, holdout_of_split(setting.split), seed=0)
+    return blend_of(blend_recipe(recipes, weights, units), models)
+
+
 def of_least_liked(settings: list[Setting], models: list[Model]) -> PerUser:
     pairs = zip(models, settings, strict=True)
     return pooled(
@@ -197,7 +215,7 @@ def styles(setting: Setting) -> NDArray[np.int64]:
 
 
 def owners(setting: Setting) -> NDArray[np.int64]:
-    return pd.factorize(setting.train.catalog.owner_ids)[0].astype(np.int64)
+    return pd.factorize(setting.train.catalog.owner_ids[:])[0].astype(np.int64)
 
 
 def choose(recipe: Recipe, holdout_days: float) -> tuple[float, Found]:
@@ -244,6 +262,7 @@ def main() -> None:
         kind: effect_of(over(settings[:1], [fit(Recipe(kind, parameters), settings[0].train)], styles, DISMISSED))
         for kind, parameters in ITEM_ITEM.items()
     }
+    blend = blended(settings[0], models[0], recipe, configured.recency_half_life_days)
     details = {
         "bars": holds,
         "alpha_dismissal": chosen,
@@ -251,6 +270,7 @@ def main() -> None:
         "effect_on_the_style_liked_least": effect_of(of_least_liked(settings, models)),
         "dismissing_the_person_listed_most": ndcg_of(over(settings, models, owners, None)),
         "item_item_models": others,
+        "blend": effect_of(over(settings[:1], [blend], styles, DISMISSED)),
         "choosing": grid,
     }
     finish("dismissal_effect", effect["median"], "share after ÷ before", "lower", BAR, details, ok=all(holds.values()))

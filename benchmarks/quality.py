@@ -11,19 +11,18 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _reporting import finish
+from _serving_world import generated
 from threadpoolctl import threadpool_limits
 
 from features.settings import Settings
-from training.catalog import Catalog
 from training.evaluation.dataset import load_dataset
 from training.evaluation.sanity import measure_latency, size_in_memory
-from training.interactions import Contacts, Events, Histories, Interactions
+from training.interactions import Histories
 from training.models.interface import Model, reasons_of
 from training.models.recipes import Recipe, blend_of, blend_recipe, fit_each
 from training.reports.content import Interval, ModelReport
@@ -76,34 +75,6 @@ def on_yelp(folder: Path, start: Recipe) -> dict[str, Any]:
     }
 
 
-def generated(seed: int = 0) -> Interactions:
-    """Favorites with power-law popularity and 50 tastes; everybody follows ten others of the same taste."""
-    rng = np.random.default_rng(seed)
-    tastes = 50
-    users = np.sort(rng.integers(USERS, size=2 * FAVORITES))
-    popularity = (PHOTOS // tastes * rng.power(0.35, size=2 * FAVORITES)).astype(np.int64)
-    keys = np.sort(users * PHOTOS + popularity * tastes + users % tastes)
-    keys = keys[np.concatenate([[True], np.diff(keys) > 0])]
-    keys = np.sort(rng.choice(keys, min(FAVORITES, len(keys)), replace=False))
-    degrees = np.bincount(keys % PHOTOS, minlength=PHOTOS)
-    order = np.argsort(-degrees, kind="stable")
-    rows = np.empty(PHOTOS, dtype=np.int64)
-    rows[order] = np.arange(PHOTOS)
-    keys = np.sort(keys // PHOTOS * PHOTOS + rows[keys % PHOTOS])
-    ids = np.array([str(photo) for photo in range(PHOTOS)], dtype=object)
-    people = np.array([f"{user:06d}@N00" for user in range(USERS)], dtype=object)
-    world = Interactions(
-        user_ids=people,
-        catalog=Catalog(ids, np.full(PHOTOS, "", dtype=object)),
-        favorites=Events.of_keys(keys, rng.integers(1_700_000_000, 1_790_000_000, len(keys)), PHOTOS),
-        dismissals=Events.of_keys(np.empty(0, np.int64), np.empty(0, np.int64), PHOTOS),
-        data_until=1_790_000_000,
-    )
-    followers = np.repeat(np.arange(USERS), 10)
-    followed = (followers + tastes * rng.integers(1, 200, len(followers))) % USERS
-    return replace(world, contacts=Contacts.of(followers, followed, USERS))
-
-
 def whole_list(model: Model, histories: Histories) -> float:
     """The 95th percentile of the milliseconds of one list with its reasons."""
     seconds = []
@@ -119,7 +90,7 @@ def whole_list(model: Model, histories: Histories) -> float:
 
 def at_two_hundred_thousand(start: Recipe) -> dict[str, Any]:
     """Milliseconds and megabytes of the blend and of its components, with weights that leave none out."""
-    world = generated()
+    world = generated(PHOTOS, USERS, FAVORITES)
     recipes = {
         "popularity": Recipe("popularity", {"half_life_days": 60.0}),
         "item_knn": Recipe("item_knn", {"shrink": 100.0}),

@@ -5,7 +5,8 @@ The tables are computed by pure functions on whole columns (snapshots, histories
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from features.actions import RELAY_APPLICATION
 from features.arrays import flat
 from features.builds import Build, Builds, new_version
 from features.feature_tables import (
+    FEATURE_TABLES,
     NEIGHBOR_CANDIDATES,
     PHOTO_CARD,
     PHOTO_POPULARITY,
@@ -29,8 +31,17 @@ from features.feature_tables import (
 )
 from features.histories import photo_popularity, user_activity
 from features.lake import Lake
-from features.neighbors import Exclusions, neighbor_candidates, neighbor_candidates_for, neighbor_scores
-from features.schema import CONTACTS, INTERACTIONS, PHOTOS, TIMESTAMP, USERS
+from features.lake_parts import bounds_of, in_parts
+from features.neighbors import (
+    Catalog,
+    Exclusions,
+    candidate_tables,
+    neighbor_candidates_for,
+    neighbor_scores,
+    photos_and_owners,
+    world_of,
+)
+from features.schema import CONTACTS, INTERACTIONS, PHOTOS, TIMESTAMP, USERS, Kind
 from features.settings import Settings
 from features.snapshots import user_snapshots, user_states
 from features.state import STATE_COLUMNS, current_contacts, interaction_state, newest
@@ -50,6 +61,8 @@ __all__ = [
 ]
 
 POPULAR = "popular"
+TABLES = {table.name: table.schema for table in FEATURE_TABLES} | {POPULAR: POPULAR_SCHEMA}
+_SOURCES = (INTERACTIONS, PHOTOS, USERS, CONTACTS)
 POPULAR_KEPT = 5_000
 POPULAR_HALF_LIFE_DAYS = 30.0
 STALE_AFTER = timedelta(hours=6)
@@ -104,52 +117,111 @@ def build_features(
     ):
         return BuiltFeatures(current, builds.uri, fresh=False)
     version = new_version(moment)
-    rows: dict[str, int] = {}
-    tables = _tables(lake, versions, settings, moment)
-    for done, (name, compute) in enumerate(tables.items(), start=1):
-        table = compute()
-        builds.write(version, name, table)
-        rows[name] = table.num_rows
+    rows = dict.fromkeys(TABLES, 0)
+    done: list[str] = []
+
+    def finished(name: str) -> None:
+        done.append(name)
         if progress is not None:
-            progress(name, done, len(tables))
+            progress(name, len(done), len(TABLES))
+
+    with ExitStack() as stack:
+        appends = {name: stack.enter_context(builds.writing(version, name, TABLES[name])) for name in TABLES}
+
+        def append(name: str, table: pa.Table) -> None:
+            appends[name](table)
+            rows[name] += table.num_rows
+
+        _build(lake, versions, settings, moment, append, finished)
     build = Build(version, moment, versions, parameters, rows)
     builds.publish(build)
     builds.prune(datetime.now(UTC))
     return BuiltFeatures(build, builds.uri, fresh=True)
 
 
-def _tables(
-    lake: Lake, versions: dict[str, int], settings: Settings, now: datetime
-) -> dict[str, Callable[[], pa.Table]]:
-    """What computes each table, from the lake at `versions`; rows that happen after `now` count for none."""
-    interactions = lake.scan(INTERACTIONS, columns=STATE_COLUMNS, version=versions.get(INTERACTIONS.name))
-    follows = lake.scan(CONTACTS, version=versions.get(CONTACTS.name))
-    photos = newest(lake.scan(PHOTOS, version=versions.get(PHOTOS.name)), PHOTOS.key, ("created_timestamp",))
-    users = newest(lake.scan(USERS, version=versions.get(USERS.name)), USERS.key, ("created_timestamp",))
-    state = interaction_state(interactions, as_of=now)
-    until = pc.less_equal(follows.column("event_timestamp"), pa.scalar(now, TIMESTAMP))
-    contacts = current_contacts(follows.filter(until))
+def _build(
+    lake: Lake,
+    versions: dict[str, int],
+    settings: Settings,
+    now: datetime,
+    append: Callable[[str, pa.Table], None],
+    finished: Callable[[str], None],
+) -> None:
+    """Compute each table, from the lake at `versions`; rows that happen after `now` count for none.
+
+    What is said of photos comes from parts of the log by photo, what is said of users from parts by user: no more than
+    a part is held, beside the ids and pairs of all favorites as numbers, and the names of all users.
+    """
+    log, photos, users, follows = (lake.at(table, versions.get(table.name)) for table in _SOURCES)
+    names = newest(users.scan(), USERS.key, ("created_timestamp",))
+    append(USER_CARD.name, user_cards(names, now))
+    finished(USER_CARD.name)
+
+    everybody = pa.array([], pa.string())
+    favorited: list[tuple[pa.Array, pa.Array]] = []
+    popular_parts = [POPULAR_SCHEMA.empty_table()]
+    bounds = bounds_of([log, photos], "photo_id")
+    about_favorites = pc.field("kind").isin([Kind.FAVORITE, Kind.UNFAVORITE])
+    with (
+        in_parts(log, "photo_id", bounds, STATE_COLUMNS, about_favorites) as logs,
+        in_parts(photos, "photo_id", bounds, PHOTOS.schema.names) as cards,
+    ):
+        for rows, seen in zip(logs, cards, strict=True):
+            known = newest(seen, PHOTOS.key, ("created_timestamp",))
+            append(PHOTO_CARD.name, photo_cards(known, names, now))
+            append(PHOTO_POPULARITY.name, photo_popularity(rows, known, now, settings.feature_history_days))
+            favorites = interaction_state(rows, as_of=now).favorites
+            popular_parts.append(popular(favorites, known, now))
+            everybody = pa.concat_arrays([everybody, flat(favorites.column("user_id"))]).unique()
+            favorited.append(photos_and_owners(favorites))
+    append(POPULAR, most_popular(pa.concat_tables(popular_parts)))
+    for name in (PHOTO_CARD.name, PHOTO_POPULARITY.name, POPULAR):
+        finished(name)
+
     watermark = lake.applied(INTERACTIONS, RELAY_APPLICATION, versions.get(INTERACTIONS.name))
-    excluded = Exclusions(
-        state.dismissed_photos, state.dismissed_people, contacts.rename_columns(["user_id", "owner_id"])
+    bounds = bounds_of([log, follows], "user_id")
+    catalog = Catalog.of(everybody, *(pa.concat_arrays(parts) for parts in zip(*favorited, strict=True)))
+    with (
+        in_parts(log, "user_id", bounds, STATE_COLUMNS) as logs,
+        in_parts(follows, "user_id", bounds, CONTACTS.schema.names) as followed,
+    ):
+        world = world_of(catalog, _users(zip(logs, followed, strict=True), watermark, settings, now, append))
+    finished(USER_SNAPSHOT.name)
+    finished(USER_ACTIVITY.name)
+
+    tables = candidate_tables(
+        world,
+        now,
+        photos=settings.neighbor_photos,
+        people=settings.neighbor_people,
+        max_neighbors=settings.pull_max_neighbors,
     )
-    days = settings.feature_history_days
-    return {
-        USER_SNAPSHOT.name: lambda: user_snapshots(state, contacts, watermark, now),
-        USER_ACTIVITY.name: lambda: user_activity(interactions, follows, now, days),
-        USER_CARD.name: lambda: user_cards(users, now),
-        PHOTO_CARD.name: lambda: photo_cards(photos, users, now),
-        PHOTO_POPULARITY.name: lambda: photo_popularity(interactions, photos, now, days),
-        NEIGHBOR_CANDIDATES.name: lambda: neighbor_candidates(
+    for table in tables:
+        append(NEIGHBOR_CANDIDATES.name, table)
+    finished(NEIGHBOR_CANDIDATES.name)
+
+
+def _users(
+    parts: Iterable[tuple[pa.Table, pa.Table]],
+    watermark: int,
+    settings: Settings,
+    now: datetime,
+    append: Callable[[str, pa.Table], None],
+) -> Iterator[tuple[pa.Table, Exclusions]]:
+    """For each part of users: their two tables are appended, their favorites and exclusions returned."""
+    for rows, follows in parts:
+        state = interaction_state(rows, as_of=now)
+        contacts = current_contacts(
+            follows.filter(pc.less_equal(follows.column("event_timestamp"), pa.scalar(now, TIMESTAMP)))
+        )
+        append(USER_SNAPSHOT.name, user_snapshots(state, contacts, watermark, now))
+        append(USER_ACTIVITY.name, user_activity(rows, follows, now, settings.feature_history_days))
+        yield (
             state.favorites,
-            excluded,
-            now,
-            photos=settings.neighbor_photos,
-            people=settings.neighbor_people,
-            max_neighbors=settings.pull_max_neighbors,
-        ),
-        POPULAR: lambda: popular(state.favorites, photos, now),
-    }
+            Exclusions(
+                state.dismissed_photos, state.dismissed_people, contacts.rename_columns(["user_id", "owner_id"])
+            ),
+        )
 
 
 def user_cards(users: pa.Table, now: datetime) -> pa.Table:
@@ -185,12 +257,19 @@ def popular(favorites: pa.Table, photos: pa.Table, now: datetime) -> pa.Table:
     scores[pc.is_in(encoded.dictionary, flat(gone)).to_numpy(zero_copy_only=False)] = -1.0
     first = np.zeros(len(scores), dtype=np.int64)
     first[photo] = np.arange(len(photo))
-    best = np.argsort(-scores, kind="stable")[:POPULAR_KEPT]
-    best = best[scores[best] >= 0]
-    owners = flat(favorites.column("owner_id")).take(pa.array(first[best]))
-    return pa.Table.from_arrays(
-        [encoded.dictionary.take(pa.array(best)), owners, pa.array(scores[best])], schema=POPULAR_SCHEMA
+    shown = np.flatnonzero(scores >= 0)
+    owners = flat(favorites.column("owner_id")).take(pa.array(first[shown]))
+    return most_popular(
+        pa.Table.from_arrays(
+            [encoded.dictionary.take(pa.array(shown)), owners, pa.array(scores[shown])], schema=POPULAR_SCHEMA
+        )
     )
+
+
+def most_popular(rows: pa.Table) -> pa.Table:
+    """The best `POPULAR_KEPT` rows of a table `popular`; of equal scores the lower id comes first."""
+    order = pc.sort_indices(rows, sort_keys=[("score", "descending"), ("photo_id", "ascending")])
+    return rows.take(order[:POPULAR_KEPT])
 
 
 def popular_photos(settings: Settings, limit: int = 1000) -> PopularPhotos:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -84,11 +84,29 @@ class Builds:
 
     def write(self, version: str, name: str, rows: pa.Table) -> None:
         """Write one table of a build that is not current yet."""
+        with self.writing(version, name, rows.schema) as append:
+            append(rows)
+
+    @contextmanager
+    def writing(self, version: str, name: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+        """Write one table of a build that is not current yet by appending tables of this schema."""
         folder = f"{self._path}/{version}/{name}"
         with _storage_errors(self.uri):
             self._fs.create_dir(folder, recursive=True)
             # Feast knows lists by the element name "item"; Parquet's own name for it ("element") is unknown to it.
-            pq.write_table(rows, f"{folder}/part-0.parquet", filesystem=self._fs, use_compliant_nested_type=False)
+            writer = pq.ParquetWriter(
+                f"{folder}/part-0.parquet", schema, filesystem=self._fs, use_compliant_nested_type=False
+            )
+
+        def append(rows: pa.Table) -> None:
+            with _storage_errors(self.uri):
+                writer.write_table(rows)
+
+        try:
+            yield append
+        finally:
+            with _storage_errors(self.uri):
+                writer.close()
 
     def publish(self, build: Build) -> None:
         """Make a completely written build the current one."""

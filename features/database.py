@@ -1,6 +1,7 @@
-"""The SQL database: accounts, sessions, pulls in progress, and the outbox of actions. Tables and how to open them.
+"""The SQL database: accounts, sessions, pulls in progress, what walls showed, and the outbox of actions.
 
-SQLite by default, PostgreSQL by URL; Alembic migrations in `features/migrations` make the schema.
+Its tables and how to open them: SQLite by default, PostgreSQL by URL; Alembic migrations in `features/migrations` make
+the schema.
 """
 
 from __future__ import annotations
@@ -177,6 +178,18 @@ photo_checks = sa.Table(
     sa.Column("photo_id", sa.String(64), primary_key=True),
     sa.Column("reported_at", UtcDateTime),
     sa.Column("checked_at", UtcDateTime),
+)
+
+shown = sa.Table(
+    "shown",  # what a person's own wall showed them (pipelines/shown.py)
+    metadata,
+    sa.Column("user_id", sa.String(128), primary_key=True),
+    sa.Column("photo_id", sa.String(64), primary_key=True),
+    sa.Column("first_shown_at", UtcDateTime, nullable=False),
+    sa.Column("last_shown_at", UtcDateTime, nullable=False),
+    sa.Column("visits", sa.Integer, nullable=False),  # on how many it was shown since its last rest
+    # A person's rows lie together: they are read with each wall.
+    sqlite_with_rowid=False,
 )
 
 suppressions = sa.Table(

@@ -40,6 +40,8 @@ class PhotoRecommenderError(Exception):
     code = "internal"
     http_status = 500
     exit_status = 1
+    retry_after: float | None = None
+    """Seconds after which the same request may succeed (the answer's `Retry-After`); None: nobody knows."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)

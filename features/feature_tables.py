@@ -16,6 +16,9 @@ from features.schema import TIMESTAMP
 
 TIMESTAMPS = ("event_timestamp", "created_timestamp")
 
+NO_MOMENT = -(2**63)
+"""What stands for a missing timestamp in Feast's protos: its own materialization writes NumPy's NaT."""
+
 
 @dataclass(frozen=True)
 class FeatureTable:

@@ -1,32 +1,40 @@
 """The neighbor score: what the photographers a user likes have favorited, ranked before any model is trained.
 
 A neighbor n of u is an owner of a photo in F(u), the favorites of u; score(n) = 150·√(|F(u) ∩ F(n)| / (|F(n)| + 250)),
-and a photo's score is the sum over the neighbors who favorited it (Flexplore's formula).
+and a photo's score is the sum over the neighbors who favorited it (Flexplore's formula). Here are tables and ids; the
+ranking itself is `features/neighbor_ranking.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import sparse
 
-from features.arrays import Float64, Int64, flat
+from features.arrays import Int64, flat, starts
 from features.feature_tables import NEIGHBOR_CANDIDATES, NeighborCandidates
+from features.neighbor_ranking import Favorites, Hidden, Int32, Ranked, neighbor_scores, ranked_blocks
 from features.schema import TIMESTAMP
 
-CELLS_AT_ONCE = 4_000_000
-"""Scores (float64) held at a time: users are taken in chunks so that one chunk's stay below it."""
+__all__ = [
+    "Catalog",
+    "Exclusions",
+    "World",
+    "candidate_tables",
+    "candidates_of",
+    "neighbor_candidates",
+    "neighbor_candidates_for",
+    "neighbor_scores",
+    "photos_and_owners",
+    "world_of",
+]
 
-
-def neighbor_scores(common: Float64, favorites: Float64) -> Float64:
-    """score(n), elementwise: from the favorites that u and n have in common and all favorites of n; any one shape."""
-    return np.asarray(150.0 * np.sqrt(common / (favorites + 250.0)), dtype=np.float64)
+ROWS_AT_ONCE = 250_000
+"""Favorites whose ids are looked up together, at least; half as many as there are photos, where that is more."""
 
 
 @dataclass(frozen=True)
@@ -43,56 +51,143 @@ class Exclusions:
 
 
 @dataclass(frozen=True)
-class _World:
-    """Favorites as sparse matrices over one numbering of people (owners and users) and one of photos."""
+class Catalog:
+    """Everybody and everything there is in favorites, by number: ids ascending, so that numbers order as ids do.
 
-    people: pa.Array  # (n_people,)
-    photos: pa.Array  # (n_photos,)
-    owner: Int64  # (n_photos,) people's numbers
-    favorites: sparse.csr_array  # (n_people, n_photos), 1.0 where a favorite
-    neighbors: sparse.csr_array  # (n_people, n_people), 1.0 where the column owns a favorite of the row
-    own: sparse.csr_array  # (n_people, n_photos), 1.0 where the row owns the photo
-    degree: Float64  # (n_people,) favorites of each
+    people: string (n_people,), users with a favorite and owners of one; photos: string (n_photos,), favorites of
+    somebody; owner: int32 (n_photos,), numbers of people.
+    """
+
+    people: pa.Array
+    photos: pa.Array
+    owner: Int32
+
+    @staticmethod
+    def of(users: pa.Array, photos: pa.Array, owners: pa.Array) -> Catalog:
+        """users: distinct or not; photos: distinct, with the `owners` of each."""
+        people = _ascending(pa.concat_arrays([users, owners]).unique())
+        order = pc.sort_indices(photos)
+        return Catalog(people, photos.take(order), _numbers(owners.take(order), people).astype(np.int32))
 
 
-def _world(favorites: pa.Table) -> _World:
-    users, owners = flat(favorites.column("user_id")), flat(favorites.column("owner_id"))
-    both = pa.concat_arrays([users, owners]).dictionary_encode()
-    person = np.asarray(both.indices, dtype=np.int64)
-    user, owner = person[: len(users)], person[len(users) :]
-    encoded = flat(favorites.column("photo_id")).dictionary_encode()
-    photo = np.asarray(encoded.indices, dtype=np.int64)
-    owner_of = np.zeros(len(encoded.dictionary), dtype=np.int64)
-    owner_of[photo] = owner
-    people, photos = len(both.dictionary), len(encoded.dictionary)
-    matrix = _ones(user, photo, (people, photos))
-    apart = user != owner
-    return _World(
-        people=both.dictionary,
-        photos=encoded.dictionary,
-        owner=owner_of,
-        favorites=matrix,
-        neighbors=_ones(user[apart], owner[apart], (people, people)),
-        own=_ones(owner_of, np.arange(photos), (people, photos)),
-        degree=np.diff(matrix.indptr).astype(np.float64),
+@dataclass(frozen=True)
+class World:
+    """Favorites and what must not be shown, by the numbers of a catalog."""
+
+    catalog: Catalog
+    favorites: Favorites
+    hidden: Hidden
+
+
+def photos_and_owners(favorites: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """The distinct photos of favorites (photo_id, owner_id), and the owner of each.
+
+    Every row of a photo names the same owner: the smallest name makes the choice certain where a source errs.
+    """
+    owners = favorites.select(["photo_id", "owner_id"]).group_by("photo_id").aggregate([("owner_id", "min")])
+    return flat(owners.column("photo_id")), flat(owners.column("owner_id_min"))
+
+
+def _numbers(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Int64:
+    """The place of each id in `known`, −1 where it is not there; int64 (n,)."""
+    return np.asarray(flat(pc.fill_null(pc.index_in(ids, known), -1)), dtype=np.int64)
+
+
+def _ascending(ids: pa.Array) -> pa.Array:
+    return ids.take(pc.sort_indices(ids))
+
+
+def world_of(catalog: Catalog, parts: Iterable[tuple[pa.Table, Exclusions]]) -> World:
+    """From favorites (user_id, photo_id) and exclusions, a part for some users each, in the order of their ids."""
+    n_people, n_photos = len(catalog.people), len(catalog.photos)
+    degree = np.zeros(n_people, dtype=np.int64)
+    photos: list[Int32] = []
+    hidden: tuple[list[Int64], list[Int64], list[Int64]] = ([], [], [])
+    for favorites, excluded in _gathered(parts, max(ROWS_AT_ONCE, n_photos // 2)):
+        user, photo = np.divmod(_keys(favorites, "photo_id", catalog.people, catalog.photos), max(n_photos, 1))
+        degree += np.bincount(user, minlength=n_people)
+        photos.append(photo.astype(np.int32))
+        hidden[0].append(_keys(excluded.photos, "photo_id", catalog.people, catalog.photos))
+        hidden[1].append(_keys(excluded.people, "owner_id", catalog.people, catalog.people))
+        hidden[2].append(_keys(excluded.contacts, "owner_id", catalog.people, catalog.people))
+    offsets = np.concatenate(([0], np.cumsum(degree)))
+    return World(
+        catalog,
+        Favorites(offsets, np.concatenate(photos), catalog.owner),
+        Hidden(*(np.concatenate(keys) for keys in hidden)),
     )
 
 
-def _ones(row: Int64, column: Int64, shape: tuple[int, int]) -> sparse.csr_array:
-    """1.0 wherever (row, column) occurs, however often; pairs with a negative number are left out."""
-    known = (row >= 0) & (column >= 0)
-    matrix = sparse.csr_array((np.ones(int(known.sum())), (row[known], column[known])), shape=shape)
-    matrix.sum_duplicates()
-    matrix.data[:] = 1.0
-    return matrix
+def _gathered(parts: Iterable[tuple[pa.Table, Exclusions]], rows: int) -> Iterator[tuple[pa.Table, Exclusions]]:
+    """The same parts in fewer, of at least so many favorites each but for the last.
+
+    Looking up ids costs a table of all that are known, each time: many rows have to share it.
+    """
+    held: list[tuple[pa.Table, Exclusions]] = []
+    for favorites, excluded in parts:
+        held.append((favorites.select(["user_id", "photo_id"]), excluded))
+        if sum(table.num_rows for table, _ in held) >= rows:
+            yield _together(held)
+            held = []
+    if held:
+        yield _together(held)
 
 
-def _pairs(world: _World, pairs: pa.Table, column: str, ids: pa.Array) -> sparse.csr_array:
-    def numbers(values: pa.ChunkedArray, known: pa.Array) -> Int64:
-        return np.asarray(flat(pc.fill_null(pc.index_in(values, known), -1)), dtype=np.int64)
+def _together(parts: list[tuple[pa.Table, Exclusions]]) -> tuple[pa.Table, Exclusions]:
+    def all_of(name: str, column: str) -> pa.Table:
+        return pa.concat_tables([getattr(excluded, name).select(["user_id", column]) for _, excluded in parts])
 
-    row, other = numbers(pairs.column("user_id"), world.people), numbers(pairs.column(column), ids)
-    return _ones(row, other, (len(world.people), len(ids)))
+    return pa.concat_tables([favorites for favorites, _ in parts]), Exclusions(
+        all_of("photos", "photo_id"), all_of("people", "owner_id"), all_of("contacts", "owner_id")
+    )
+
+
+def _keys(pairs: pa.Table, column: str, people: pa.Array, ids: pa.Array) -> Int64:
+    """The distinct known pairs (user_id, `column`), ascending: number of the user · len(ids) + number of the other."""
+    user, other = _numbers(pairs.column("user_id"), people), _numbers(pairs.column(column), ids)
+    keys = np.sort((user * len(ids) + other)[(user >= 0) & (other >= 0)])
+    return keys[starts(keys)]
+
+
+def candidate_tables(
+    world: World, now: datetime, *, photos: int, people: int, max_neighbors: int, user_ids: pa.Array | None = None
+) -> Iterator[pa.Table]:
+    """The table `neighbor_candidates` of everybody with a favorite, or of `user_ids` only, some users at a time.
+
+    `photos` and `people`: how many of each a row holds at most; of equal scores the lower id comes first. Coverage is
+    the share of a user's neighbors, at most `max_neighbors` of them, whose favorites are known; 0 without neighbors.
+    """
+    degree = world.favorites.degree
+    users = np.flatnonzero(degree)
+    if user_ids is not None:
+        users = np.asarray(pc.drop_null(pc.index_in(user_ids, world.catalog.people)), dtype=np.int64)
+        users = users[degree[users] > 0]
+    blocks = ranked_blocks(
+        world.favorites, world.hidden, users, photos=photos, people=people, max_neighbors=max_neighbors
+    )
+    for block, ranked in blocks:
+        yield _table(world.catalog, block, ranked, now)
+
+
+def _table(catalog: Catalog, block: Int64, ranked: Ranked, now: datetime) -> pa.Table:
+    moment = pa.repeat(pa.scalar(now, TIMESTAMP), len(block))
+    columns = [
+        catalog.people.take(pa.array(block)),
+        _as_lists(ranked.photo_offsets, catalog.photos.take(pa.array(ranked.photos))),
+        _as_lists(ranked.photo_offsets, catalog.people.take(pa.array(catalog.owner[ranked.photos]))),
+        _as_lists(ranked.photo_offsets, pa.array(ranked.photo_scores)),
+        _as_lists(ranked.people_offsets, catalog.people.take(pa.array(ranked.people))),
+        _as_lists(ranked.people_offsets, pa.array(ranked.people_scores)),
+        _as_lists(ranked.people_offsets, pa.array(ranked.common)),
+        pa.array(ranked.coverage),
+        moment,
+        moment,
+    ]
+    return pa.Table.from_arrays(columns, schema=NEIGHBOR_CANDIDATES.schema)
+
+
+def _as_lists(offsets: Int64, values: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 
 def neighbor_candidates(
@@ -105,94 +200,20 @@ def neighbor_candidates(
     max_neighbors: int,
     user_ids: pa.Array | None = None,
 ) -> pa.Table:
-    """The table `neighbor_candidates` of everybody with a favorite, or of `user_ids` only.
+    """The same in one table, from favorites in memory.
 
     favorites: user_id, photo_id, owner_id, one row each, of the users and of those neighbors who were pulled.
-    `photos` and `people`: how many of each a row holds at most. Coverage is the share of a user's neighbors, at most
-    `max_neighbors` of them, whose favorites are known; 0 without neighbors.
     """
-    world = _world(favorites)
-    users = np.flatnonzero(world.degree)
-    if user_ids is not None:
-        users = np.asarray(pc.drop_null(pc.index_in(user_ids, world.people)), dtype=np.int64)
-        users = users[world.degree[users] > 0]
-    parts = list(_chunks(world, excluded, users, photos, people))
-    known = (world.degree > 0).astype(np.float64)
-    wanted = np.minimum(np.diff(world.neighbors.indptr), max_neighbors)
-    pulled = np.minimum(world.neighbors @ known, max_neighbors)
-    coverage = np.divide(pulled, wanted, out=np.zeros(len(known)), where=wanted > 0)
-    photo_rows, photo_scores, person_rows, person_scores, common = (_joined(parts, i) for i in range(5))
-    moment = pa.repeat(pa.scalar(now, TIMESTAMP), len(users))
-    columns = [
-        world.people.take(pa.array(users)),
-        _as_lists(photo_rows, world.photos),
-        _as_lists((photo_rows[0], world.owner[photo_rows[1]]), world.people),
-        _as_lists(photo_scores),
-        _as_lists(person_rows, world.people),
-        _as_lists(person_scores),
-        _as_lists(common),
-        pa.array(coverage[users]),
-        moment,
-        moment,
-    ]
-    return pa.Table.from_arrays(columns, schema=NEIGHBOR_CANDIDATES.schema)
-
-
-_Ranked = tuple[list[Int64], list[Float64], list[Int64], list[Float64], list[Int64]]
-
-
-def _chunks(world: _World, excluded: Exclusions, users: Int64, photos: int, people: int) -> Iterator[_Ranked]:
-    """For each chunk of users: photo rows and scores, people rows, scores and common favorites; a list a user each."""
-    gone_photos = _pairs(world, excluded.photos, "photo_id", world.photos)
-    gone_people = _pairs(world, excluded.people, "owner_id", world.people)
-    followed = _pairs(world, excluded.contacts, "owner_id", world.people)
-    transposed = world.favorites.T.tocsr()
-    step = max(1, CELLS_AT_ONCE // max(len(world.photos), len(world.people), 1))
-    for begin in range(0, len(users), step):
-        chunk = users[begin : begin + step]
-        mine = world.favorites[chunk]
-        common = (mine @ transposed).multiply(world.neighbors[chunk]).tocsr()
-        weights = common.copy()
-        weights.data = neighbor_scores(common.data, world.degree[common.indices])
-        photo_scores = (weights @ world.favorites).toarray()
-        hidden = mine + gone_photos[chunk] + gone_people[chunk] @ world.own + world.own[chunk]
-        photo_scores[hidden.nonzero()] = 0.0
-        person_scores = weights.toarray()
-        person_scores[(gone_people[chunk] + followed[chunk]).nonzero()] = 0.0
-        counts = common.toarray()
-        photo_rows = [_best(row, photos) for row in photo_scores]
-        person_rows = [_best(row, people) for row in person_scores]
-        yield (
-            photo_rows,
-            [row[best] for row, best in zip(photo_scores, photo_rows, strict=True)],
-            person_rows,
-            [row[best] for row, best in zip(person_scores, person_rows, strict=True)],
-            [row[best].astype(np.int64) for row, best in zip(counts, person_rows, strict=True)],
-        )
-
-
-def _best(scores: Float64, n: int) -> Int64:
-    """The places of the n highest positive scores, highest first; of equal ones the lower place."""
-    if n == 0:
-        return np.array([], dtype=np.int64)
-    if len(scores) > n:
-        bar = np.partition(scores, len(scores) - n)[len(scores) - n]
-        places = np.flatnonzero((scores >= bar) & (scores > 0))
-    else:
-        places = np.flatnonzero(scores > 0)
-    return places[np.argsort(-scores[places], kind="stable")][:n]
-
-
-def _joined(parts: list[_Ranked], which: int) -> tuple[Int64, Any]:
-    """Offsets (n_users + 1,) and values of one of the lists over all chunks."""
-    rows = [row for part in parts for row in part[which]]
-    offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows], dtype=np.int64)))
-    return offsets, np.concatenate(rows) if rows else np.array([], dtype=np.int64)
-
-
-def _as_lists(lists: tuple[Int64, Any], names: pa.Array | None = None) -> pa.Array:
-    values = pa.array(lists[1]) if names is None else names.take(pa.array(lists[1]))
-    return pa.ListArray.from_arrays(pa.array(lists[0], pa.int32()), values)
+    catalog = Catalog.of(flat(favorites.column("user_id")), *photos_and_owners(favorites))
+    tables = candidate_tables(
+        world_of(catalog, [(favorites, excluded)]),
+        now,
+        photos=photos,
+        people=people,
+        max_neighbors=max_neighbors,
+        user_ids=user_ids,
+    )
+    return pa.concat_tables([NEIGHBOR_CANDIDATES.schema.empty_table(), *tables])
 
 
 def candidates_of(rows: pa.Table) -> list[NeighborCandidates]:

@@ -25,6 +25,7 @@ from features.feast_registry import PROJECT, apply_repository, open_store, repo_
 from features.feature_tables import (
     FEATURE_TABLES,
     NEIGHBOR_CANDIDATES,
+    NO_MOMENT,
     PHOTO_CARD,
     USER_CARD,
     USER_SNAPSHOT,
@@ -48,9 +49,6 @@ __all__ = [
     "materialize",
 ]
 
-NO_MOMENT = np.iinfo(np.int64).min
-"""Feast's own materialization writes a missing timestamp as NumPy's NaT."""
-
 USER_TABLES = [table for table in FEATURE_TABLES if table.entity == "user"]
 
 ROWS_AT_ONCE = 1_000
@@ -68,12 +66,14 @@ class OnlineFeatures:
         from feast.infra.online_stores.helpers import get_online_store_from_config
         from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
+        from features.redis_rows import redis_rows
         from features.repository import definitions
 
         self._entity_key = EntityKey
         self._config = repo_config(settings)
         self._store = get_online_store_from_config(self._config.online_store)
         self._views = {view.name: view for view in definitions.VIEWS}
+        self._redis = redis_rows(self._store, self._config, self._views)
         with self._errors():
             self._store.update(self._config, [], definitions.VIEWS, [], definitions.ENTITIES, partial=True)
 
@@ -146,6 +146,9 @@ class OnlineFeatures:
         wanted = list(dict.fromkeys(ids))
         if not wanted:
             return {}
+        if table.name in self._redis:
+            with self._errors():
+                return self._redis[table.name].read(wanted)
         keys = [self._key(table, entity_id) for entity_id in wanted]
         with self._errors():
             rows = self._store.online_read(self._config, self._views[table.name], keys)

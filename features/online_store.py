@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from feast import Entity, FeatureView, RepoConfig
 from feast.infra.key_encoding_utils import serialize_entity_key
@@ -191,6 +191,17 @@ def online_store_config(settings: Settings) -> NewestSqliteOnlineStoreConfig | R
     raise ConfigurationError(
         f"{PREFIX}ONLINE_STORE={parts.scheme or address}…: neither redis://host:port/db nor empty (SQLite below home)"
     )
+
+
+def impatient(settings: Settings, seconds: float) -> Settings:
+    """The same settings, with a Redis that has to connect and to answer within so long each; what its address says
+    itself about either stays. SQLite has nobody to wait for."""
+    parts = urlsplit(settings.online_store)
+    if parts.scheme not in ("redis", "rediss"):
+        return settings
+    patience = {"socket_timeout": str(seconds), "socket_connect_timeout": str(seconds)}
+    query = urlencode(patience | dict(parse_qsl(parts.query)))
+    return settings.model_copy(update={"online_store": urlunsplit(parts._replace(query=query))})
 
 
 class SettingsOnlineStoreConfig(FeastConfigBaseModel):

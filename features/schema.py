@@ -136,6 +136,7 @@ IMPRESSIONS = LakeTable(
             _required("variant", pa.string()),
             _required("shown_at", TIMESTAMP),
             _required("created_timestamp", TIMESTAMP),
+            pa.field("own_wall", pa.bool_()),  # whether it was on the user's own wall; null: nobody said
         ]
     ),
     key=("user_id", "photo_id", "shown_at"),

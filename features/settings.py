@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     blend_als_seeds: int = Field(
         1, ge=1, le=5, description="How many ALS of different starts a blend averages: each is a scan more in serving."
     )
+    ann_photos: int = Field(
+        100_000, ge=0, description="Photos from which a training adds a graph, so that requests don't read all factors."
+    )
     holdout_days: float = Field(14.0, gt=0, description="The newest days, held out to evaluate.")
     gate_coverage: float = Field(
         0.8, ge=0, le=1, description="The gate: a challenger covers at least this share of what the champion covers…"
@@ -152,7 +155,16 @@ class Settings(BaseSettings):
         default_factory=lambda: ["https://live.staticflickr.com", "https://*.staticflickr.com"],
         description="Where pictures may come from (CSP `img-src`), comma separated.",
     )
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes that serve on one port; they share the model's arrays in memory."
+    )
     model_poll_seconds: float = Field(30.0, gt=0, description="How often the service looks for a new champion.")
+    model_floor: str = Field(
+        "", description="Folder of a bundle that is served while there is no other: absolute, or below the code."
+    )
+    challenger_share: float = Field(
+        0.0, ge=0, le=50, description="Percent of the users whose walls the challenger ranks, where one is put up."
+    )
     impressions_seconds: float = Field(
         30.0, gt=0, description="What walls showed goes to the lake when it has waited so long…"
     )
@@ -160,6 +172,38 @@ class Settings(BaseSettings):
         5_000,
         ge=1,
         description="…or when so many rows are waiting. Ten times as many are kept while the lake takes none.",
+    )
+    online_timeout_ms: float = Field(
+        50.0, gt=0, description="So long a wall waits for an answer of Redis; then it is made of what was read before."
+    )
+    last_known_mb: int = Field(
+        64, ge=1, description="Memory of a process for what it read lately, about: walls while Redis does not answer."
+    )
+    max_inflight: int = Field(
+        64,
+        ge=1,
+        description="Requests a process has at once, at most half of them such as ask Flickr; more are answered 429.",
+    )
+    drain_seconds: float = Field(
+        1.0, ge=0, description="After SIGTERM `/readyz` says no, and so long requests are still taken."
+    )
+    rerank_diversity: float = Field(
+        3.0, ge=0, description="What a photo loses that is just like one before it, in standard deviations of scores…"
+    )
+    rerank_freshness: float = Field(
+        1.0, ge=0, description="…what one gains that was uploaded now (half of it after a week)…"
+    )
+    rerank_exploration: float = Field(
+        0.05, ge=0, le=0.5, description="…the share of a page that goes to photos of which little is known…"
+    )
+    rerank_owner_cap: int = Field(
+        3, ge=0, description="…and photos of one owner on a page, while others have any left. 0: off, as in all four."
+    )
+    shown_visits: int = Field(
+        5, ge=1, description="A photo that a person saw on so many visits and did not fave is left out of their wall…"
+    )
+    shown_rest_days: int = Field(
+        30, ge=0, le=90, description="…until they have not seen it for so many days. 0: nothing is left out."
     )
     session_days: int = Field(30, ge=1, description="A session ends so long after sign-in.")
     sandbox_url: str = Field("", description="The Flickr sandbox, when it stands in for Flickr (the demo sets it).")

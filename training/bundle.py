@@ -1,7 +1,8 @@
 """The model bundle: one folder with everything that serving a person needs, memory-mapped; no pickle.
 
 `manifest.json` says what the folder holds (components, recipe, lake versions, metrics, checksums), `photos.parquet`
-which photo each row is; beside them the arrays of the model, and for ALS `user_factors.npy` with `users.parquet`.
+which photo each row is; beside them the arrays of the model, for ALS `user_factors.npy` with `users.parquet`, and the
+graph over the photo factors of a large catalog.
 """
 
 from __future__ import annotations
@@ -10,25 +11,25 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.user_state import UserState
-from training.catalog import Catalog, Ids, UserIds
+from training.ann.candidates import best_candidates, factors_of
+from training.ann.graph import Graph, load_graph
+from training.catalog import Catalog, Ids, UserIds, load_catalog, save_catalog
 from training.from_lake import history_of
 from training.interactions import History, Interactions
 from training.models.blend import Blend
 from training.models.interface import Model, reasons_of, scores_of
 from training.models.kinds import KINDS
 from training.models.recipes import Recipe
-from training.retrieval import top_rows
+from training.retrieval import Best, Excluded, top_rows
 from training.storage import checksums, corrupt, digest, load_json, save_json, verify
 
 __all__ = ["Bundle", "History", "load_bundle", "save_bundle"]
@@ -43,13 +44,15 @@ CHECKSUM = "sha256"
 class Bundle:
     """A loaded bundle. Rows are rows of `photo_ids`; safe to share between threads, as nothing in it changes.
 
-    version: the registry's, or else the bundle's own id. manifest: the JSON object as it was saved.
+    version: the registry's, or else the bundle's own id. manifest: the JSON object as it was saved. graphs: over the
+    factors of the model, by the names of `factors_of`; {} where requests read them all.
     """
 
     version: str
     manifest: dict[str, Any]
     catalog: Catalog
     model: Model
+    graphs: Mapping[str, Graph] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -57,13 +60,18 @@ class Bundle:
         return self.model.kind
 
     @property
+    def retrieval(self) -> Literal["exact", "hnsw"]:
+        """How `top` finds the best: "exact" scores all photos; "hnsw" those that a graph proposes."""
+        return "hnsw" if self.graphs else "exact"
+
+    @property
     def photo_ids(self) -> Ids:
-        """str objects, (n_photos,)."""
+        """str, (n_photos,)."""
         return self.catalog.photo_ids
 
     @property
     def owner_ids(self) -> Ids:
-        """str objects, (n_photos,)."""
+        """str, (n_photos,)."""
         return self.catalog.owner_ids
 
     @property
@@ -88,11 +96,19 @@ class Bundle:
         """All photos' scores for the history, float32 (n_photos,). Do not write into it."""
         return scores_of(self.model, history)
 
-    def top(
-        self, history: History, n: int, exclude: NDArray[np.bool_] | NDArray[np.integer] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def top(self, history: History, n: int, exclude: Excluded | None = None) -> Best:
         """(rows, scores) of the at most n best photos, best first. exclude: bool (n_photos,), or rows; nothing else is
-        left out, not even the favorites of the history."""
+        left out, not even the favorites of the history.
+
+        With a graph a few of the best may be missing, but never a place of the list, nor is a score another.
+        """
+        if self.graphs:
+            excluded = np.zeros(len(self.catalog), dtype=bool)
+            if exclude is not None:
+                excluded[exclude] = True
+            found = best_candidates(self.model, self.graphs, history, n, excluded)
+            if found is not None:
+                return found
         return top_rows(self.scores(history), n, exclude)
 
     def reasons(
@@ -101,7 +117,7 @@ class Bundle:
         """For each row at most n favorites that speak for it: (photo row, contribution), strongest first."""
         return reasons_of(self.model, history, np.asarray(rows, dtype=np.int64), n)
 
-    def similar(self, row: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def similar(self, row: int, n: int) -> Best:
         """(rows, similarities) of the at most n photos most like that one; none where the model knows no likeness."""
         return top_rows(self.model.similarities(row), n, np.array([row]))
 
@@ -113,21 +129,19 @@ def save_bundle(
     interactions: Interactions,
     metrics: dict[str, dict[str, float]],
     more: Mapping[str, Any] | None = None,
+    graphs: Mapping[str, Graph] | None = None,
 ) -> dict[str, Any]:
     """Write the bundle into `folder`, whole or not at all, replacing what is there; returns the manifest.
 
     metrics: {model: {metric: value}}, of this model and of those that it was compared with. more: further entries of
-    the manifest.
+    the manifest. graphs: of `training/ann/choice.py`, or of the bundle whose photos are the first of these.
     """
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
     partial.mkdir(parents=True)
     try:
-        catalog = interactions.catalog
-        columns = {"photo_id": catalog.photo_ids, "owner_id": catalog.owner_ids}
-        pq.write_table(
-            pa.table({name: pa.array(ids, pa.string()) for name, ids in columns.items()}), partial / "photos.parquet"
-        )
+        save_catalog(interactions.catalog, partial)
         parameters = model.save(partial)
+        saved = {name: graph.save(partial / name) for name, graph in (graphs or {}).items()}
         now = datetime.now(UTC)
         manifest: dict[str, Any] = {
             "format": FORMAT,
@@ -144,6 +158,7 @@ def save_bundle(
             "metrics": metrics,
             "files": checksums(partial),
             **(more or {}),
+            "graphs": saved,
         }
         save_json(partial / MANIFEST, {**manifest, CHECKSUM: digest(manifest)})
         shutil.rmtree(folder, ignore_errors=True)
@@ -166,21 +181,20 @@ def load_bundle(folder: str | os.PathLike[str], version: str | None = None) -> B
         if manifest.pop(CHECKSUM) != digest(manifest):
             raise corrupt(folder / MANIFEST, "the content differs from what was saved (checksum)")
         verify(folder, manifest["files"])
-        catalog = _load_catalog(folder, int(manifest["n_photos"]))
+        catalog = load_catalog(folder, int(manifest["n_photos"]))
         component = manifest["components"][0]
         kind = component["kind"]
         model = (Blend if kind == Blend.kind else KINDS[kind]).load(folder, component["parameters"], len(catalog))
-        return Bundle(version or str(manifest["bundle_id"]), manifest, catalog, model)
+        return Bundle(
+            version or str(manifest["bundle_id"]), manifest, catalog, model, _load_graphs(folder, manifest, model)
+        )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise corrupt(folder / MANIFEST, f"not a manifest of this program ({error!r})") from None
 
 
-def _load_catalog(folder: Path, n_photos: int) -> Catalog:
-    path = folder / "photos.parquet"
-    try:
-        photos = pq.read_table(path, columns=["photo_id", "owner_id"])
-    except (OSError, pa.ArrowException) as error:
-        raise corrupt(path, f"not readable as Parquet ({error})") from None
-    if photos.num_rows != n_photos:
-        raise corrupt(path, f"{photos.num_rows} photos instead of {n_photos}")
-    return Catalog(*(photos.column(name).to_numpy().astype(object) for name in ("photo_id", "owner_id")))
+def _load_graphs(folder: Path, manifest: dict[str, Any], model: Model) -> dict[str, Graph]:
+    factors = factors_of(model)
+    return {
+        name: load_graph(folder / name, parameters, factors[name].photo_factors)
+        for name, parameters in manifest.get("graphs", {}).items()
+    }

@@ -246,7 +246,7 @@ class Interactions:
     @cached_property
     def has_owners(self) -> bool:
         """Whether it is known whose photos these are ("" stands for nobody known)."""
-        return bool((self.catalog.owner_ids != "").any())
+        return bool((np.asarray(self.catalog.owner_ids) != "").any())
 
     @cached_property
     def _offsets(self) -> tuple[Rows, Rows]:

@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.batch import POPULAR, STALE_AFTER, BuiltFeatures, build_features, popular_photos
+from features import lake_parts, neighbor_ranking
+from features.batch import (
+    POPULAR,
+    STALE_AFTER,
+    BuiltFeatures,
+    build_features,
+    photo_cards,
+    popular,
+    popular_photos,
+)
 from features.builds import Builds
 from features.feature_tables import FEATURE_TABLES, POPULAR_SCHEMA, FeatureTable
+from features.histories import photo_popularity, user_activity
 from features.lake import Lake
-from features.schema import INTERACTIONS, PHOTOS, USERS
+from features.neighbors import Exclusions, neighbor_candidates
+from features.schema import CONTACTS, INTERACTIONS, PHOTOS, USERS
 from features.settings import Settings
+from features.snapshots import user_snapshots
+from features.state import current_contacts, interaction_state
 
 InteractionRows = Callable[[Sequence[tuple[str, str, str, str, datetime]]], pa.Table]
 
@@ -62,6 +76,58 @@ def test_candidates_leave_out_dismissals_and_contacts(small_lake: Lake, built: B
     assert mine["photo_ids"] == ["x1", "c2"]
     assert mine["people_ids"] == ["c"]
     assert mine["coverage"] == 1.0
+
+
+def log_at_random(n: int, seed: int, interaction_rows: InteractionRows) -> pa.Table:
+    """n rows of a handful of people on one another's photos, of every kind, in no order and with repeats."""
+    random = np.random.default_rng(seed)
+    kinds = random.choice(["favorite"] * 8 + ["unfavorite", "dismiss_photo", "undismiss_photo", "dismiss_user"], n)
+    rows = []
+    numbers = random.integers(0, [12, 12, 6, 600], (n, 4)).tolist()
+    for kind, (user, owner, photo, hour) in zip(kinds, numbers, strict=True):
+        about = "" if kind == "dismiss_user" else f"{owner:02}ü{photo}"
+        moment = datetime(2026, 3, 5, tzinfo=UTC) + timedelta(hours=hour)
+        rows.append((f"{user:02}", about, f"{owner:02}", str(kind), moment))
+    return interaction_rows(rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_build_in_many_parts_is_the_build_of_the_whole_log(
+    seed: int,
+    small_lake: Lake,
+    settings: Settings,
+    now: datetime,
+    interaction_rows: InteractionRows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The definition of each table is a function of all rows; a build applies it to some users or photos at a time."""
+    small_lake.append(INTERACTIONS, log_at_random(700, seed, interaction_rows))
+    log, photos, follows = (small_lake.scan(table) for table in (INTERACTIONS, PHOTOS, CONTACTS))
+    state, contacts = interaction_state(log, as_of=now), current_contacts(follows)
+    excluded = Exclusions(
+        state.dismissed_photos, state.dismissed_people, contacts.rename_columns(["user_id", "owner_id"])
+    )
+    expected = {
+        "user_snapshot": user_snapshots(state, contacts, -1, now),
+        "user_activity": user_activity(log, follows, now, settings.feature_history_days),
+        "photo_card": photo_cards(photos, small_lake.scan(USERS), now),
+        "photo_popularity": photo_popularity(log, photos, now, settings.feature_history_days),
+        "neighbor_candidates": neighbor_candidates(
+            state.favorites, excluded, now, photos=9, people=5, max_neighbors=settings.pull_max_neighbors
+        ),
+        POPULAR: popular(state.favorites, photos, now),
+    }
+    monkeypatch.setattr(lake_parts, "ROWS_A_PART", 50)
+    monkeypatch.setattr(lake_parts, "ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(neighbor_ranking, "ENTRIES_AT_ONCE", 200)
+    build_features(small_lake, settings.model_copy(update={"neighbor_photos": 9, "neighbor_people": 5}), now=now)
+    for name, table in expected.items():
+        found = Builds(small_lake.uri).read(name, table.schema).to_table()
+        assert found.num_rows > 5
+        by_id = [(column, "ascending") for column in (table.schema.names[0], "event_timestamp")]
+        if name != POPULAR:
+            found, table = found.sort_by(by_id), table.sort_by(by_id)
+        assert found == table, name
 
 
 def test_nothing_is_done_while_the_lake_is_unchanged(

@@ -44,6 +44,18 @@ def test_a_build_is_read_back_once_it_is_published(builds: Builds) -> None:
     assert builds.read("t", SCHEMA).to_table() == ROWS
 
 
+def test_a_table_can_be_written_piece_by_piece(builds: Builds) -> None:
+    build = Build(new_version(NOW), NOW, {}, {}, {})
+    with builds.writing(build.version, "t", SCHEMA) as append:
+        append(ROWS.slice(0, 1))
+        append(ROWS.slice(1))
+    with builds.writing(build.version, "empty", SCHEMA):
+        pass
+    builds.publish(build)
+    assert builds.read("t", SCHEMA).to_table() == ROWS
+    assert builds.read("empty", SCHEMA).to_table() == SCHEMA.empty_table()
+
+
 def test_an_unpublished_build_leaves_the_current_one_in_place(builds: Builds) -> None:
     build = made(builds, NOW)
     builds.publish(build)
@@ -75,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
         Builds(str(tmp_path)).write("v", "t", ROWS)
 
 
-@pytest.mark.parametrize("at", ["builds.pq.write_table", "builds.os.fsync", "builds.Path.replace"])
+@pytest.mark.parametrize("at", ["builds.pq.ParquetWriter.write_table", "builds.os.fsync", "builds.Path.replace"])
 def test_a_kill_at_any_step_leaves_the_previous_build_current(tmp_path: Path, at: str) -> None:
     builds = Builds(str(tmp_path))
     first = made(builds, NOW)

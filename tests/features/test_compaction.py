@@ -323,7 +323,8 @@ def row_of(table: LakeTable, n: int) -> dict[str, object]:
         elif pa.types.is_date(field.type):
             values[field.name] = DAY
         else:
-            values[field.name] = f"{n}" if pa.types.is_string(field.type) else n
+            kinds = {pa.string(): f"{n}", pa.bool_(): n % 2 == 1}
+            values[field.name] = kinds.get(field.type, n)
     if table is INTERACTIONS:
         values |= {"kind": "favorite", "source": "file"}
     return values

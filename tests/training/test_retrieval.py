@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from training.retrieval import strongest, top_rows
+from training import retrieval
+from training.retrieval import best_of_products, strongest, top_rows
 
 NEVER = float("-inf")
 
@@ -41,6 +42,41 @@ def test_the_best_are_those_of_a_full_sort(scores: NDArray[np.float32], n: int) 
 )
 def test_the_best_are_those_of_a_full_sort_for_any_scores(scores: NDArray[np.float32], n: int) -> None:
     assert top_rows(scores, n)[0].tolist() == sorted_rows(scores, n, set())
+
+
+@given(st.integers(1, 6_000), st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_the_best_of_a_large_catalog_are_those_of_a_full_sort(n_photos: int, n: int, kinds: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Many equal scores, the popular photos first, some that are never shown.
+    scores = (rng.integers(0, kinds, n_photos) - np.arange(n_photos) // 500).astype(np.float32)
+    scores[rng.random(n_photos) < 0.1] = NEVER
+    left_out = rng.choice(n_photos, n_photos // 3)
+    rows, found = top_rows(scores, n, left_out)
+    assert rows.tolist() == sorted_rows(scores, n, set(left_out.tolist()))
+    assert found.tolist() == scores[rows].tolist()
+
+
+@pytest.mark.parametrize("chunk", [16, 48, 10**6])
+@given(
+    arrays.arrays(np.float32, st.tuples(st.integers(0, 90), st.just(2)), elements=st.integers(-3, 3)),
+    arrays.arrays(np.float32, st.tuples(st.integers(0, 4), st.just(2)), elements=st.integers(-2, 2)),
+    st.integers(0, 30),
+    st.data(),
+)
+def test_lists_for_many_are_the_lists_of_each(
+    chunk: int, factors: NDArray[np.float32], vectors: NDArray[np.float32], n: int, data: st.DataObject
+) -> None:
+    some = st.lists(st.integers(0, len(factors) - 1), unique=True) if len(factors) else st.just([])
+    exclude = [np.array(data.draw(some), dtype=np.int64) for _ in vectors]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrieval, "CHUNK_ROWS", chunk)
+        patch.setattr(retrieval, "CHUNK_BLOCKS", 8)
+        lists = best_of_products(factors, vectors, n, exclude)
+    assert len(lists) == len(vectors)
+    for (rows, scores), vector, left_out in zip(lists, vectors, exclude, strict=True):
+        expected = top_rows(factors @ vector, n, left_out)
+        assert rows.tolist() == expected[0].tolist()
+        assert scores.tolist() == expected[1].tolist()
 
 
 @given(some_scores, st.integers(0, 35), st.data())

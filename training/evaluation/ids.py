@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
 from training.catalog import Ids
@@ -104,7 +105,7 @@ def common_type(columns: Sequence[IdColumn], wide: pa.DataType) -> pa.DataType:
 
 def objects(ids: pa.Array) -> Ids:
     """The ids as Python scalars, (n,)."""
-    result: Ids = np.empty(len(ids), dtype=object)
+    result: NDArray[np.object_] = np.empty(len(ids), dtype=object)
     result[:] = comparable(ids).to_pylist()
     return result
 

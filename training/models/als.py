@@ -24,11 +24,13 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from features.arrays import flat
 from training.catalog import Ids
 from training.confidence import Weighting, fit_weighting, signed_confidence
 from training.interactions import Histories, History, Interactions
 from training.models.interface import Contributions, Scores
 from training.storage import corrupt, load_array, save_array
+from training.stored_ids import StoredIds
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +38,9 @@ Factors = NDArray[np.float32]
 
 Watch = Callable[[int, "ALS"], bool]
 """Gets the iterations done and the model so far; true ends the fit there."""
+
+OnIteration = Callable[[int, float, float], None]
+"""Gets each iteration, from 1, the training loss after it, and the seconds that it took, the loss's own among them."""
 
 
 def confidence_matrix(interactions: Interactions, weighting: Weighting) -> scipy.sparse.csr_matrix:
@@ -68,10 +73,10 @@ def _solver(use_gpu: bool) -> Any:
     return AlternatingLeastSquares
 
 
-def _loss_from(done: int, on_loss: Callable[[int, float], None] | None) -> Callable[[int, float, float], None] | None:
-    if on_loss is None:
+def _counted_from(done: int, on_iteration: OnIteration | None) -> Callable[[int, float, float], None] | None:
+    if on_iteration is None:
         return None
-    return lambda iteration, seconds, loss: on_loss(done + iteration + 1, float(loss))
+    return lambda iteration, seconds, loss: on_iteration(done + iteration + 1, float(loss), seconds)
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,12 @@ class ALS:
         use_gpu: bool = False,
         watch: Watch | None = None,
         watch_every: int = 1,
-        on_loss: Callable[[int, float], None] | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> ALS:
         """Train on all cores; the same seed and interactions give the same factors, watched or not.
 
         use_gpu: on the GPU if `implicit` finds one, else as without, which the log says. watch: asked after every
-        `watch_every` iterations and the last. on_loss: gets each iteration, from 1, and the training loss after it.
+        `watch_every` iterations and the last. on_iteration: the loss that it gets costs a fifth of the fit more.
         """
         weighting = fit_weighting(
             interactions,
@@ -126,7 +131,7 @@ class ALS:
             factors=factors,
             regularization=regularization,
             alpha=1.0,
-            calculate_training_loss=on_loss is not None,
+            calculate_training_loss=on_iteration is not None,
             random_state=seed,
         )
         matrix = confidence_matrix(interactions, weighting)
@@ -136,7 +141,7 @@ class ALS:
             # `fit` goes on from the factors that it left, so that chunks give what one fit gives.
             solver.iterations = min(chunk, iterations - done)
             with threadpool_limits(1, "blas"):
-                solver.fit(matrix, show_progress=False, callback=_loss_from(done, on_loss))
+                solver.fit(matrix, show_progress=False, callback=_counted_from(done, on_iteration))
                 fitted = solver if isinstance(solver, AlternatingLeastSquares) else solver.to_cpu()
                 gram = fitted.item_factors.T @ fitted.item_factors
             done += solver.iterations
@@ -218,7 +223,7 @@ class ALS:
         """The same with the user factors that were saved in the folder, memory-mapped. Raises CorruptModelError."""
         path = folder / "users.parquet"
         try:
-            ids = pq.read_table(path, columns=["user_id"]).column("user_id").to_numpy().astype(object)
+            ids = StoredIds(flat(pq.read_table(path, columns=["user_id"]).column("user_id")))
         except (OSError, pa.ArrowException) as error:
             raise corrupt(path, f"not readable as Parquet ({error})") from None
         factors = load_array(folder, "user_factors", np.float32, (len(ids), self.gram.shape[0]))

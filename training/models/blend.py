@@ -53,7 +53,7 @@ class Blend:
         weighty = [one for one in self.components if one.weight]
         if not weighty:
             raise ValueError("a blend needs a component with a weight")
-        first, *others = (_weighted(one, one.model.scores(histories)) for one in weighty)
+        first, *others = (weighted(one, one.model.scores(histories)) for one in weighty)
         for scored in others:
             first += scored
         result: Scores = first
@@ -68,9 +68,9 @@ class Blend:
         for one in self.components:
             parts = one.model.contributions(history, rows)
             if parts.any():
-                scores = one.model.scores(Histories.of([history]))[0, rows].astype(np.float64)
-                weighted = _weighted(one, scores)
-                result += parts * np.divide(weighted, scores, out=np.zeros_like(scores), where=scores != 0)[:, None]
+                scores = _scores_of_rows(one.model, history, rows).astype(np.float64)
+                added = weighted(one, scores)
+                result += parts * np.divide(added, scores, out=np.zeros_like(scores), where=scores != 0)[:, None]
         return result
 
     def similarities(self, row: int) -> Scores:
@@ -131,7 +131,17 @@ def compressed(scores: NDArray[np.floating], unit: float) -> NDArray[np.floating
     return result
 
 
-def _weighted(one: Component, scores: NDArray[np.floating]) -> NDArray[np.floating]:
+def weighted(one: Component, scores: NDArray[np.floating]) -> NDArray[np.floating]:
+    """What a component adds to the blend's scores by its own."""
     result = compressed(scores, one.unit)
     result *= result.dtype.type(one.weight)
+    return result
+
+
+def _scores_of_rows(model: Part, history: History, rows: NDArray[np.integer]) -> Scores:
+    """(len(rows),): of a factorization without reading the other photos' factors."""
+    asked = Histories.of([history])
+    result: Scores = (
+        model.photo_factors[rows] @ model.fold_in(asked)[0] if isinstance(model, ALS) else model.scores(asked)[0, rows]
+    )
     return result

@@ -23,7 +23,8 @@ MOST_PHOTOS = 15_000
 class ExactEASE:
     """B = I − P · diag(1 / P_jj), P = (XᵀX + λI)⁻¹ (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data",
     equation 8), X the favorites with row u scaled by (favorites of u)^−degree_exponent. score(i) = Σ_j v_j B[j, i], a
-    dismissal being −dismissal where a favorite is +1, as in `ItemItem`: it lowers the photos that the photo speaks for.
+    dismissal being −dismissal · share where a favorite is +1, as in `ItemItem`: it lowers the photos that the photo
+    speaks for, and a dismissed person is one dismissal in all.
 
     weights: B, float32 (n_photos, n_photos), row = the history's photo, zero diagonal.
     """

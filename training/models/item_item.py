@@ -37,7 +37,8 @@ core."""
 class ItemItem:
     """score(i) = Σ_j v_j S[j, i] over the photos j of the history; v_j is +1 for a favorite and −dismissal for a
     dismissal, divided by (number of favorites)^user_exponent. So a dismissal lowers the photos that a favorite of the
-    same photo would raise, `dismissal` times as much, and S itself is fitted to favorites alone.
+    same photo would raise, `dismissal` times as much, and S itself is fitted to favorites alone. All the photos of a
+    dismissed person lower together what one dismissed photo would, by the mean of their rows (training/shares.py).
 
     kind: which operator S is, as in the recipe. S as CSR, (n_photos, n_photos), row = the history's photo, column = the
     scored photo: indptr int64 (n_photos + 1,), indices int32, data float32.
@@ -129,11 +130,11 @@ class ItemItem:
 
 
 def signed_values(histories: Histories, dismissal: float, user_exponent: float) -> NDArray[np.float32]:
-    """What each event counts: +1 or −dismissal, divided by (the user's number of favorites)^user_exponent.
+    """What each event counts: +1 or −dismissal · share, divided by (the user's number of favorites)^user_exponent.
 
-    float32 (n_events,); who has dismissals only is divided by 1.
+    float32 (n_events,); share: how much of a dismissal it is. Who has dismissals only is divided by 1.
     """
-    signs = np.where(histories.positive, 1.0, -dismissal)
+    signs = np.where(histories.positive, 1.0, -dismissal * histories.shares.astype(np.float64))
     sizes = np.maximum(histories.degrees, 1).astype(np.float64)
     result: NDArray[np.float32] = (signs / (sizes**user_exponent)[histories.users]).astype(np.float32)
     return result

@@ -26,6 +26,9 @@ from training.spark import alternation, mllib
 
 WEIGHTING = ("alpha", "alpha_dismissal", "half_life_days", "degree_exponent")
 
+OnIterationOf = Callable[[str, int, float, float], None]
+"""`OnIteration` of several: gets the name of the ALS first."""
+
 MODELS = ("als", "neighbor_score", "popularity")
 """The kinds that a training of the lake compares with one another, and with the blend of them and others."""
 
@@ -76,7 +79,7 @@ class Recipe:
 def fit(recipe: Recipe, interactions: Interactions, **watching: Any) -> Model:
     """The model that the recipe makes of these interactions. Raises ValueError for an unknown kind.
 
-    watching: `watch`, `watch_every` and `on_loss` of `ALS.fit`, which change nothing in what a whole fit makes.
+    watching: `watch`, `watch_every` and `on_iteration` of `ALS.fit`, which change nothing in what a whole fit makes.
     """
     if recipe.kind not in FITS:
         raise ValueError(f"unknown kind of model {recipe.kind!r}; known are {', '.join(FITS)}")
@@ -84,11 +87,14 @@ def fit(recipe: Recipe, interactions: Interactions, **watching: Any) -> Model:
 
 
 def fit_each(
-    recipes: Mapping[str, Recipe], interactions: Interactions, progress: Callable[[int, int], None] | None = None
+    recipes: Mapping[str, Recipe],
+    interactions: Interactions,
+    progress: Callable[[int, int], None] | None = None,
+    on_iteration: OnIterationOf | None = None,
 ) -> dict[str, Part]:
     """Each recipe's model, by name. Contacts' vectors stand on the ALS that they name, which comes before them.
 
-    `progress` gets (fitted, to fit).
+    `progress` gets (fitted, to fit), `on_iteration` the iterations of each ALS that is fit in this process.
     """
     fitted: dict[str, Part] = {}
     for done, (name, recipe) in enumerate(recipes.items()):
@@ -98,7 +104,7 @@ def fit_each(
                 raise ValueError(f"{name} needs an ALS, not {recipe.parameters['als']}")
             fitted[name] = ContactVectors(als)
         else:
-            fitted[name] = fit(recipe, interactions)
+            fitted[name] = fit(recipe, interactions, **watching(name, recipe, on_iteration))
         if progress is not None:
             progress(done + 1, len(recipes))
     return fitted
@@ -130,9 +136,25 @@ def blend_of(recipe: Recipe, models: Mapping[str, Part]) -> Blend:
     )
 
 
-def _fit_blend(interactions: Interactions, *, components: Sequence[Mapping[str, Any]]) -> Blend:
+def watching(name: str, recipe: Recipe, on_iteration: OnIterationOf | None) -> dict[str, Any]:
+    """What `fit` takes besides, to tell the iterations of an ALS of that name, or of those in a blend: nothing of other
+    models, nor on Spark."""
+    if on_iteration is not None and recipe.kind == Blend.kind:
+        return {"on_iteration": on_iteration}
+    if on_iteration is not None and recipe.kind == ALS.kind and "engine" not in recipe.parameters:
+        return {"on_iteration": partial(on_iteration, name)}
+    return {}
+
+
+def _fit_blend(
+    interactions: Interactions,
+    *,
+    components: Sequence[Mapping[str, Any]],
+    on_iteration: OnIterationOf | None = None,
+) -> Blend:
     recipes = {one["name"]: Recipe(one["kind"], dict(one["parameters"])) for one in components}
-    return blend_of(Recipe(Blend.kind, {"components": components}), fit_each(recipes, interactions))
+    fitted = fit_each(recipes, interactions, on_iteration=on_iteration)
+    return blend_of(Recipe(Blend.kind, {"components": components}), fitted)
 
 
 def _engine(settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ color in all figures.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -162,6 +162,45 @@ def quality_against_latency(models: Sequence[ModelReport], metric: str) -> Figur
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside right upper", labelcolor=INK)
+    return figure
+
+
+@_styled
+def search_history(
+    values: Sequence[float], pruned: Sequence[bool], parameters: Mapping[str, Sequence[float]]
+) -> Figure:
+    """A search, trial by trial: validation NDCG@20 in the order of the trials, with the best so far, and against each
+    parameter in a panel of its own. values, pruned, and each of parameters: (n_trials,); pruned trials are hollow."""
+    panels = ["trial", *parameters]
+    columns = 2
+    figure = Figure(figsize=(7.2, 2.3 * -(-len(panels) // columns) + 0.6), layout="constrained")
+    grid = figure.subplots(-(-len(panels) // columns), columns, sharey=True, squeeze=False).ravel()
+    x = {"trial": list(range(len(values))), **parameters}
+    best = int(np.argmax(values))
+    for axes, name in zip(grid, panels, strict=False):
+        for hollow, label in ((False, "finished"), (True, "pruned")):
+            places = [place for place, one in enumerate(pruned) if one == hollow]
+            axes.scatter(
+                [x[name][place] for place in places],
+                [values[place] for place in places],
+                facecolors="none" if hollow else COLORS[1],
+                edgecolors=COLORS[1],
+                s=28,
+                label=label,
+                zorder=2,
+            )
+        axes.scatter([x[name][best]], [values[best]], color=COLORS[0], marker="D", s=44, label="best", zorder=3)
+        if name != "trial" and min(x[name]) > 0 and max(x[name]) > 10 * min(x[name]):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlabel(name.replace("_", " "))
+    grid[0].plot(x["trial"], np.maximum.accumulate(values), color=MUTED, linewidth=1, drawstyle="steps-post", zorder=1)
+    grid[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    for axes in grid[::columns]:
+        axes.set_ylabel("validation NDCG@20")
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    _legend(figure, grid[0])
     return figure
 
 

@@ -1,21 +1,30 @@
 """MLflow: one run for each training, one registered version for each bundle, and which version is champion.
 
-`client` speaks to MLflow, `run` writes what happened, `registry` says which bundle counts; the rest reads it again.
+`client` speaks to MLflow, `run` writes what happened, `registry` says which bundle counts, `copies` brings it to this
+machine; the rest reads it again.
 """
 
 from training.tracking.client import prepare_mlflow
 from training.tracking.comparison import Comparison, ModelFacts, compare_versions
+from training.tracking.copies import (
+    bundle_folder,
+    challenger_folder,
+    champion_folder,
+    copies_here,
+    discard_copy,
+    manifest_of,
+)
 from training.tracking.datasets import LakeInput, digest_of_rows
 from training.tracking.inputs import TrainingInputs, training_inputs
 from training.tracking.registry import (
     CHALLENGER,
     CHAMPION,
+    TUNED,
     RegisteredVersion,
-    bundle_folder,
+    challenge,
     champion,
-    champion_folder,
+    end_challenge,
     list_versions,
-    manifest_of,
     promote,
     rollback,
     run_metrics,
@@ -26,6 +35,7 @@ from training.tracking.run import TrainingRun, run_name
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
+    "TUNED",
     "Comparison",
     "LakeInput",
     "ModelFacts",
@@ -33,10 +43,15 @@ __all__ = [
     "TrainingInputs",
     "TrainingRun",
     "bundle_folder",
+    "challenge",
+    "challenger_folder",
     "champion",
     "champion_folder",
     "compare_versions",
+    "copies_here",
     "digest_of_rows",
+    "discard_copy",
+    "end_challenge",
     "list_versions",
     "manifest_of",
     "prepare_mlflow",

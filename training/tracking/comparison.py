@@ -12,11 +12,14 @@ from typing import Any
 
 from features.settings import Settings
 from training.tracking.client import mlflow_client
+from training.tracking.copies import manifest_of
 from training.tracking.inputs import GIT_COMMIT, flat
-from training.tracking.registry import CHAMPION, RegisteredVersion, manifest_of, run_metrics, version_named
+from training.tracking.online import online_of
+from training.tracking.registry import CHAMPION, RegisteredVersion, run_metrics, version_named
 from training.tracking.run import COMPARED_WITH
 
 COUNTS = ("n_users", "n_photos", "n_favorites", "n_dismissals")
+DAY_SECONDS = 86_400
 SPLIT = ("cut", "lake_digest")
 """Parameters that decide what was held out."""
 OCCASION = (*SPLIT, "as_of")
@@ -27,7 +30,8 @@ OCCASION = (*SPLIT, "as_of")
 class ModelFacts:
     """What is known of one version. data_until: the newest event that it learned from, None when it does not say.
 
-    parameters: of its recipe and its training. metrics: its own, on the days that its run held out.
+    parameters: of its recipe and its training. metrics: its own, on the days that its run held out. online: what came
+    of walls that it ranked (pipelines/online_metrics.py), as it was last measured; {} where it never was.
     """
 
     version: str
@@ -44,6 +48,7 @@ class ModelFacts:
     counts: dict[str, int]
     parameters: dict[str, str]
     metrics: dict[str, float]
+    online: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,12 @@ class Comparison:
     metrics: dict[str, tuple[float | None, float | None, float | None]]
     same_split: bool
 
+    @property
+    def same_walls(self) -> bool:
+        """Whether both ranked walls on the same days, as far as was measured: as champion and challenger do."""
+        days = [[one.online.get(name, 0.0) for name in ("first_shown", "last_shown")] for one in (self.a, self.b)]
+        return all(abs(one - other) < DAY_SECONDS for one, other in zip(*days, strict=True))
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON takes it, moments in ISO 8601."""
         return {**asdict(self), "a": _facts_as_dict(self.a), "b": _facts_as_dict(self.b)}
@@ -69,6 +80,7 @@ class _Run:
     parameters: dict[str, str]
     tags: dict[str, str]
     metrics: dict[str, dict[str, float]]
+    online: dict[str, float]
 
 
 def compare_versions(settings: Settings, a: str, b: str) -> Comparison:
@@ -92,10 +104,10 @@ def compare_versions(settings: Settings, a: str, b: str) -> Comparison:
 
 def _run(settings: Settings, version: RegisteredVersion) -> _Run:
     if not version.run_id:  # registered by other means than a training
-        return _Run({}, {}, {})
+        return _Run({}, {}, {}, {})
     with mlflow_client(settings) as client:
         data = client.get_run(version.run_id).data
-    return _Run(dict(data.params), dict(data.tags), run_metrics(settings, version.run_id))
+    return _Run(dict(data.params), dict(data.tags), run_metrics(settings, version.run_id), online_of(data.metrics))
 
 
 def _facts(settings: Settings, version: RegisteredVersion, run: _Run) -> ModelFacts:
@@ -118,6 +130,7 @@ def _facts(settings: Settings, version: RegisteredVersion, run: _Run) -> ModelFa
         counts={name: manifest[name] for name in COUNTS if name in manifest},
         parameters={**run.parameters, **learned},
         metrics=run.metrics.get(version.kind, {}),
+        online=run.online,
     )
 
 

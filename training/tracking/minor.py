@@ -22,6 +22,7 @@ from training.tracking.registry import (
     GATE_REASON,
     KIND,
     MINOR_OF,
+    MINORS,
     RegisteredVersion,
     list_versions,
     make_champion,
@@ -61,9 +62,15 @@ def register_minor(
         if trained.version not in (str(current.version), current.tags.get(MINOR_OF)):
             _forget(settings, client, version, source)
             return None
+        _name_in_training(client, name, trained.version, version)
         make_champion(client, name, version)
         client.set_model_version_tag(name, version, FINGERPRINT, trained.fingerprint)
     return version
+
+
+def _name_in_training(client: Any, name: str, trained: str, version: str) -> None:
+    named = client.get_model_version(name, trained).tags.get(MINORS, "").split()
+    client.set_model_version_tag(name, trained, MINORS, " ".join([*named, version]))
 
 
 def forget_minors(settings: Settings, keep: int = KEPT) -> list[str]:

@@ -1,26 +1,19 @@
-"""The registry: which bundles there are, which of them is champion, and how a bundle gets to this machine.
+"""The registry: which bundles there are, which of them is champion, and which shares walls with it.
 
 Bundles are plain folders, no pickle. The alias moves last in a registration, so that a kill leaves the old champion.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from features.errors import InvalidInputError, NotFoundError
 from features.settings import Settings
 from training.gate import Decision
-from training.storage import load_json
-from training.tracking.client import artifact_text, database_file, mlflow_client
+from training.tracking.client import database_file, mlflow_client
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -34,15 +27,24 @@ GATE_REASON = "gate_reason"
 MINOR_OF = "minor_of"
 """The version that a minor version extends by new photos; other versions lack the tag."""
 
-MANIFEST = "manifest.json"
+MINORS = "minors"
+"""The minor versions of a training, its tag: their numbers with spaces between. They are named there for ever: walls
+are measured when most of them are no longer registered."""
 
-SECONDS_KEPT = 3_600
-"""How long a copy of what is no longer registered stays on this machine: a list of versions may be as old as that."""
+CHALLENGING_SINCE = "challenging_since"
+"""A challenger with it shares walls with the champion; one that the gate refused, and nobody chose, has none."""
+
+TUNED = "tuned_als"
+"""What a search found for ALS and the version was trained with, as JSON; other versions lack the tag."""
+
+NO_MODELS = ("system", "drift", "tuning", "refit", "online")
+"""Of a run's metrics, groups that are not a model's: `system/…` is MLflow's own, of processor, memory and disk."""
 
 DESCRIPTION = """Photos for a person, from Flickr favorites. Each version is a bundle of plain files, no pickle: \
 `photo-recommender serve` memory-maps the champion's, `mlflow.pyfunc.load_model` reads any.
 
-Aliases: `champion` is served; `challenger` was refused by the gate, for the reason in its tag `gate_reason`."""
+Aliases: `champion` is served; `challenger` was refused by the gate, for the reason in its tag `gate_reason`, or, with \
+the tag `challenging_since`, was put beside the champion by `photo-recommender models challenge`."""
 MODEL_TAGS = {"task": "recommendation", "data": "favorites and dismissals of photos", "framework": "implicit"}
 
 
@@ -51,7 +53,8 @@ class RegisteredVersion:
     """A registered bundle. `aliases`: champion, challenger or none; `gate`: "passed" or "failed".
 
     minor_of: the version of the training that a minor version extends, "" for a training's own; `run_id`: of the
-    training, for both.
+    training, for both. minors: of a training, its minor versions, those that are no longer registered among them.
+    challenging_since, tuned: what those tags say, "" without them.
     """
 
     version: str
@@ -65,11 +68,19 @@ class RegisteredVersion:
     source: str
     fingerprint: str
     minor_of: str = ""
+    minors: tuple[str, ...] = ()
+    challenging_since: str = ""
+    tuned: str = ""
 
     @property
     def trained(self) -> str:
         """The version that the training registered: this one, or the one that it extends."""
         return self.minor_of or self.version
+
+    @property
+    def is_challenging(self) -> bool:
+        """Whether somebody has put it beside the champion, to share walls with it."""
+        return CHALLENGER in self.aliases and bool(self.challenging_since)
 
 
 def register(
@@ -90,11 +101,18 @@ def register(
             name, source=source, run_id=run_id, tags={**tags, **about}, description=description
         )
         version = str(registered.version)
-        client.set_registered_model_alias(name, CHALLENGER, version)
+        if not _is_challenged(client, name):
+            client.set_registered_model_alias(name, CHALLENGER, version)
         if decision.passed:
             make_champion(client, name, version)
         client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)
         return version
+
+
+def _is_challenged(client: Any, name: str) -> bool:
+    """Whether a challenger shares walls with the champion: a training does not take its place."""
+    version = client.get_registered_model(name).aliases.get(CHALLENGER)
+    return version is not None and CHALLENGING_SINCE in client.get_model_version(name, str(version)).tags
 
 
 def _ensure_registered_model(client: Any, name: str) -> None:
@@ -151,6 +169,9 @@ def _registered(found: Any, aliases: dict[str, Any]) -> RegisteredVersion:
         source=found.source,
         fingerprint=found.tags.get(FINGERPRINT, ""),
         minor_of=found.tags.get(MINOR_OF, ""),
+        minors=tuple(found.tags.get(MINORS, "").split()),
+        challenging_since=found.tags.get(CHALLENGING_SINCE, ""),
+        tuned=found.tags.get(TUNED, ""),
     )
 
 
@@ -171,7 +192,7 @@ def run_metrics(settings: Settings, run_id: str) -> dict[str, dict[str, float]]:
     result: dict[str, dict[str, float]] = {}
     for name, value in sorted(logged.items()):
         model, separator, metric = name.partition("/")
-        if separator and model != "system":  # MLflow's own prefix for processor, memory and disk
+        if separator and model not in NO_MODELS:
             result.setdefault(model, {})[metric] = value
     return result
 
@@ -181,71 +202,20 @@ def champion(settings: Settings) -> RegisteredVersion | None:
     return next((version for version in list_versions(settings) if CHAMPION in version.aliases), None)
 
 
-def champion_folder(settings: Settings) -> tuple[str, Path] | None:
-    """The champion's version and its bundle on this machine, fetched when it is not here yet; None without a champion.
-
-    Raises DependencyError when the registry or the artifacts can't be read.
-    """
-    versions = list_versions(settings)
-    current = next((version for version in versions if CHAMPION in version.aliases), None)
-    if current is None:
-        return None
-    folder = bundle_folder(settings, current)
-    _forget_copies(settings, versions)
-    return current.version, folder
-
-
-def _local_folder(settings: Settings, version: RegisteredVersion) -> Path:
-    return settings.home / "models" / f"{version.version}-{version.run_id[:12]}"
-
-
-def _forget_copies(settings: Settings, versions: Sequence[RegisteredVersion]) -> None:
-    """Remove this machine's copies of versions that are no longer registered: minor versions come by the hour."""
-    known = {_local_folder(settings, version).name for version in versions}
-    for folder in (settings.home / "models").glob("*-*"):
-        unknown = re.fullmatch(r"\d+-[0-9a-f]*", folder.name) and folder.name not in known
-        if unknown and time.time() - folder.stat().st_mtime > SECONDS_KEPT:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def bundle_folder(settings: Settings, version: RegisteredVersion) -> Path:
-    """The version's bundle below `home/models`, downloaded once; a download appears whole or not at all."""
-    folder = _local_folder(settings, version)
-    if folder.exists():
-        return folder
-    with mlflow_client(settings):
-        from mlflow.artifacts import download_artifacts
-
-        partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
-        partial.mkdir(parents=True)
-        try:
-            found = download_artifacts(
-                artifact_uri=version.source, dst_path=str(partial), tracking_uri=settings.mlflow_uri
-            )
-            Path(found).rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was faster: its copy is as good
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return folder
-
-
-def manifest_of(settings: Settings, version: RegisteredVersion) -> dict[str, Any]:
-    """The manifest of the version's bundle, without fetching the bundle. Raises DependencyError, CorruptModelError."""
-    local = _local_folder(settings, version) / MANIFEST
-    if not local.exists():
-        manifest: dict[str, Any] = json.loads(artifact_text(settings, f"{version.source}/{MANIFEST}"))
-        return manifest
-    return load_json(local)
-
-
 def promote(settings: Settings, version: str) -> RegisteredVersion:
     """Make that version champion. Raises NotFoundError when it is not registered."""
     chosen = version_named(settings, version)
     with mlflow_client(settings) as client:
         make_champion(client, settings.model_name, chosen.version)
     return version_named(settings, chosen.version)
+
+
+def rollback_target(versions: Sequence[RegisteredVersion]) -> RegisteredVersion | None:
+    """What `rollback` would make champion; None when there is nothing. versions: all of them, newest first."""
+    current = next((version for version in versions if CHAMPION in version.aliases), None)
+    if current is None:
+        return None
+    return next((v for v in versions if v.promoted_at and int(v.version) < int(current.trained)), None)
 
 
 def rollback(settings: Settings) -> RegisteredVersion:
@@ -258,7 +228,37 @@ def rollback(settings: Settings) -> RegisteredVersion:
     current = next((version for version in versions if CHAMPION in version.aliases), None)
     if current is None:
         raise InvalidInputError(f"{settings.model_name} has no champion to roll back from: train first")
-    earlier = [v for v in versions if v.promoted_at and int(v.version) < int(current.trained)]
-    if not earlier:
+    earlier = rollback_target(versions)
+    if earlier is None:
         raise InvalidInputError(f"version {current.trained} is the oldest champion: there is none to roll back to")
-    return promote(settings, earlier[0].version)
+    return promote(settings, earlier.version)
+
+
+def challenge(settings: Settings, version: str) -> RegisteredVersion:
+    """Put a registered version beside the champion, as the challenger that shares walls with it.
+
+    Whatever the gate said; it stays there until it is champion or `end_challenge` is called. Raises NotFoundError when
+    it is not registered, InvalidInputError when it is champion.
+    """
+    chosen = version_named(settings, version)
+    if CHAMPION in chosen.aliases:
+        raise InvalidInputError(f"version {chosen.version} is champion: it can't challenge itself", field="version")
+    with mlflow_client(settings) as client:
+        name, now = settings.model_name, datetime.now(UTC).isoformat(timespec="seconds")
+        client.set_model_version_tag(name, chosen.version, CHALLENGING_SINCE, now)
+        client.set_registered_model_alias(name, CHALLENGER, chosen.version)
+    return version_named(settings, chosen.version)
+
+
+def end_challenge(settings: Settings) -> RegisteredVersion:
+    """Take the challenger from beside the champion; all walls are the champion's again.
+
+    Raises NotFoundError when there is none.
+    """
+    current = next((version for version in list_versions(settings) if version.is_challenging), None)
+    if current is None:
+        raise NotFoundError("no version shares walls with the champion", field="version")
+    with mlflow_client(settings) as client:
+        client.delete_registered_model_alias(settings.model_name, CHALLENGER)
+        client.delete_model_version_tag(settings.model_name, current.version, CHALLENGING_SINCE)
+    return version_named(settings, current.version)

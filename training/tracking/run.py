@@ -76,8 +76,8 @@ class TrainingRun:
         with mlflow_client(self._settings) as client:
             _log(client, self.run_id, {}, metrics, {})
 
-    def log_steps(self, name: str, values: Sequence[float]) -> None:
-        """A metric of each step, the first being step 1: of iterations or epochs."""
+    def log_steps(self, name: str, values: Mapping[int, float]) -> None:
+        """A metric by step: of iterations or epochs, counted from 1."""
         with mlflow_client(self._settings) as client:
             _log(client, self.run_id, {}, {}, {name: values})
 
@@ -118,7 +118,7 @@ class TrainingRun:
         name: str,
         parameters: Mapping[str, Any],
         metrics: Mapping[str, float],
-        steps: Mapping[str, Sequence[float]] | None = None,
+        steps: Mapping[str, Mapping[int, float]] | None = None,
         *,
         status: str = "FINISHED",
         began: datetime | None = None,
@@ -126,8 +126,7 @@ class TrainingRun:
     ) -> str:
         """A whole child run at once: a trial of a search, or one of the models compared. Returns its id.
 
-        steps: {metric: values}, the first value being of step 1. status: KILLED for a pruned trial. began, ended:
-        default to now.
+        steps: {metric: {step: value}}. status: KILLED for a pruned trial. began, ended: default to now.
         """
         with mlflow_client(self._settings) as client:
             tags = {"mlflow.parentRunId": self.run_id}
@@ -222,14 +221,14 @@ def _log(
     run_id: str,
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
-    steps: Mapping[str, Sequence[float]],
+    steps: Mapping[str, Mapping[int, float]],
 ) -> None:
     from mlflow.entities import Metric, Param
 
     now = int(datetime.now(UTC).timestamp() * 1000)
     measured = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
     for name, values in steps.items():
-        measured += [Metric(name, float(value), now, step) for step, value in enumerate(values, start=1)]
+        measured += [Metric(name, float(value), now, step) for step, value in values.items()]
     set_to = [Param(name, str(value)[:PARAMETER_LENGTH]) for name, value in parameters.items()]
     for parameters_at_once in _in_parts(set_to, PARAMETERS_AT_ONCE):
         client.log_batch(run_id, params=parameters_at_once)

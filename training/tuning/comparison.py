@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,12 @@ def compare(
     factors_max: int,
     seed: int,
     progress: Progress,
+    minutes: float | None = None,
+    storage: Path | None = None,
 ) -> Compared:
     """Choose on `dataset.tuning` alone, then fit all models on everything and test them; the chosen one is the best of
-    them on validation. start: ALS's recipe where nothing is searched, and where the search begins. trials 0: no search.
+    them on validation. start: ALS's recipe where nothing is searched, and where the search begins. trials 0: no search;
+    minutes, storage: of it, as in `search_als`.
     """
     tuning, final = dataset.tuning, dataset.final
     als = start.changed(seed=seed, factors=min(int(start.parameters["factors"]), factors_max))
@@ -67,9 +71,11 @@ def compare(
             factors_max=factors_max,
             has_times=dataset.has_times,
             seed=seed,
-            progress=lambda tried, of: progress("tune ALS", tried, of),
+            progress=partial(progress, "tune ALS"),
+            minutes=minutes,
+            storage=storage,
         )
-        als = found.changed(seed=seed)
+        als = found.recipe.changed(seed=seed)
     tuned = tune(
         candidates(als, tuning.train, als_seeds=ALS_SEEDS), tuning, seed, partial(progress, "fit for validation")
     )

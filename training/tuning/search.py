@@ -21,6 +21,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from features.errors import InvalidInputError
 from training.evaluation import metrics
 from training.evaluation.numbering import Holdout
 from training.evaluation.ranking import rank
@@ -39,6 +40,17 @@ UNPRUNED = 2 * CHECK_EVERY
 """Iterations before which nothing is pruned: what is best in the end, weighted by degree, is not ahead at first."""
 
 ITERATIONS_MAX = 30
+
+RANGES = {
+    "alpha": (1.0, 200.0),
+    "regularization": (0.1, 300.0),
+    "degree_exponent": (0.0, 0.7),
+    "half_life_days": (30.0, 3_000.0),
+}
+"""Where each is searched, on a logarithmic scale unless 0 is among them; wider where the search begins outside."""
+
+MLLIB_REGULARIZATION = (0.003, 3.0)
+"""Of Spark's own ALS, which multiplies it by a row's favorites."""
 
 Step = tuple[int, float]
 """Iterations done, validation NDCG@20 then."""
@@ -60,6 +72,16 @@ class Tried:
     steps: list[Step]
 
 
+@dataclass(frozen=True)
+class Searched:
+    """recipe: the best, with NDCG@20 `value` on the validation part. trials: all that finished, in their order, those
+    before an interruption too."""
+
+    recipe: Recipe
+    value: float
+    trials: list[Tried]
+
+
 def validation_ndcg(model: Scorer, holdout: Holdout) -> float:
     """Mean NDCG@20 over the users of the hold-out, all photos ranked."""
     rows = rank(model, holdout.histories, holdout.n_photos, holdout.hidden, K).rows
@@ -79,23 +101,17 @@ def search_als(
     minutes: float | None = None,
     storage: Path | None = None,
     on_trial: Callable[[Tried], None] | None = None,
-) -> Recipe:
+) -> Searched:
     """The best recipe of `trials` tries, the first of which is `start`; its iterations are the best ones.
 
     minutes: after so long no further trial begins (one always does). storage: a file (Optuna's journal) in which the
     search goes on if the same one was interrupted there; None keeps it in memory. `progress` gets (tried, trials),
-    `on_trial` each trial that finishes now.
+    `on_trial` each trial that finishes now. Raises InvalidInputError (field `storage`) for a file that is none.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     until = None if minutes is None else time.monotonic() + 60 * minutes
     space = {"factors_max": factors_max, "has_times": has_times, "seed": seed}
-    study = optuna.create_study(
-        storage=_storage(storage),
-        study_name=fingerprint(start, holdout, space),
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=UNPRUNED),
-        load_if_exists=True,
-    )
+    study = _study(fingerprint(start, holdout, space), storage)
     for broken_off in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(broken_off.number, state=TrialState.FAIL)
     searched = ("factors", "alpha", "regularization", "degree_exponent", *(("half_life_days",) if has_times else ()))
@@ -107,7 +123,9 @@ def search_als(
 
     def objective(trial: optuna.Trial) -> float:
         iterations = ITERATIONS_MAX if watched else start.parameters["iterations"]
-        recipe = start.changed(**_suggested(trial, factors_min, factors_max, has_times), iterations=iterations)
+        factors = trial.suggest_int("factors", factors_min, factors_max, log=True)
+        suggested = {name: _suggested(trial, name, start) for name in searched if name != "factors"}
+        recipe = start.changed(factors=factors, **suggested, iterations=iterations)
         steps: list[Step] = []
 
         def watch(iteration: int, model: Scorer) -> bool:
@@ -134,7 +152,9 @@ def search_als(
             on_trial(_tried(_finished(study)[-1]))
         if progress is not None:
             progress(done + 1, trials)
-    return Recipe(start.kind, dict(study.best_trial.user_attrs["parameters"]))
+    best = study.best_trial
+    tried = [_tried(trial) for trial in _finished(study)]
+    return Searched(Recipe(start.kind, dict(best.user_attrs["parameters"])), float(best.value or 0.0), tried)
 
 
 def fingerprint(start: Recipe, holdout: Holdout, space: dict[str, Any]) -> str:
@@ -149,27 +169,35 @@ def fingerprint(start: Recipe, holdout: Holdout, space: dict[str, Any]) -> str:
     return f"als-{digest.hexdigest()[:16]}"
 
 
-def _storage(path: Path | None) -> BaseStorage | None:
-    if path is None:
-        return None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(path)))
+def _study(name: str, path: Path | None) -> optuna.Study:
+    storage: BaseStorage | None = None
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            storage = JournalStorage(JournalFileBackend(str(path)))
+        return optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=UNPRUNED),
+            load_if_exists=True,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInputError(
+            f"no search can be kept in {path} ({error!r}): name a new file, or the one of an earlier search",
+            field="storage",
+        ) from error
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
-def _suggested(trial: optuna.Trial, factors_min: int, factors_max: int, has_times: bool) -> dict[str, Any]:
-    parameters: dict[str, Any] = {
-        "factors": trial.suggest_int("factors", factors_min, factors_max, log=True),
-        "alpha": trial.suggest_float("alpha", 1.0, 200.0, log=True),
-        "regularization": trial.suggest_float("regularization", 0.1, 300.0, log=True),
-        "degree_exponent": trial.suggest_float("degree_exponent", 0.0, 0.7),
-    }
-    if has_times:
-        parameters["half_life_days"] = trial.suggest_float("half_life_days", 30.0, 3_000.0, log=True)
-    return parameters
+def _suggested(trial: optuna.Trial, name: str, start: Recipe) -> float:
+    of_mllib = name == "regularization" and start.parameters.get("engine") == "mllib"
+    low, high = MLLIB_REGULARIZATION if of_mllib else RANGES[name]
+    begin = float(start.parameters[name])
+    return trial.suggest_float(name, min(low, begin), max(high, begin), log=low > 0)
 
 
 def _tried(trial: FrozenTrial) -> Tried:

@@ -78,8 +78,8 @@ def test_factors_are_stored_for_reading_row_by_row(als_folder: Path) -> None:
     assert factors.flags.c_contiguous
 
 
-def test_a_bundle_is_json_arrays_and_parquet(saved: Path) -> None:
-    assert {Path(name).suffix for name in each_file(saved)} == {".json", ".npy", ".parquet"}
+def test_a_bundle_is_json_arrays_and_tables(saved: Path) -> None:
+    assert {Path(name).suffix for name in each_file(saved)} == {".json", ".npy", ".parquet", ".arrow"}
     for path in saved.rglob("*.npy"):
         assert not np.load(path, allow_pickle=False).dtype.hasobject
 

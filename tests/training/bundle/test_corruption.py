@@ -180,22 +180,48 @@ def test_a_file_that_is_no_array_is_named(als_folder: Path) -> None:
     assert "not a whole array" in corruption(als_folder, "gram.npy").message
 
 
-@pytest.mark.parametrize(
-    "photos",
-    [
-        pa.table({"photo_id": ["a"], "owner_id": ["b"]}),
-        pa.table({"photo_id": [str(n) for n in range(120)]}),
-    ],
-    ids=["too few photos", "no owners"],
-)
+def write_arrow(photos: pa.Table, path: Path) -> None:
+    with pa.ipc.new_file(path, photos.schema) as file:
+        file.write_table(photos)
+
+
+def without_map(folder: Path) -> Path:
+    """The bundle as it was saved before there was a file to map."""
+    (folder / "photos.arrow").unlink()
+    rewrite(folder, lambda manifest: manifest["files"].pop("photos.arrow"))
+    return folder
+
+
+CATALOGS = {
+    "too few photos": pa.table({"photo_id": ["a"], "owner_id": pa.array(["b"]).dictionary_encode()}),
+    "no owners": pa.table({"photo_id": [str(n) for n in range(120)]}),
+}
+
+
+@pytest.mark.parametrize("photos", CATALOGS.values(), ids=CATALOGS.keys())
 def test_a_catalog_that_does_not_fit_is_named(als_folder: Path, photos: pa.Table) -> None:
-    replace_file(als_folder, "photos.parquet", lambda path: pq.write_table(photos, path))
+    replace_file(als_folder, "photos.arrow", lambda path: write_arrow(photos, path))
+    corruption(als_folder, "photos.arrow")
+    replace_file(without_map(als_folder), "photos.parquet", lambda path: pq.write_table(photos, path))
     corruption(als_folder, "photos.parquet")
 
 
-def test_a_catalog_that_is_no_parquet_is_named(als_folder: Path) -> None:
-    replace_file(als_folder, "photos.parquet", lambda path: path.write_bytes(b"PAR1 or so"))
-    assert "not readable as Parquet" in corruption(als_folder, "photos.parquet").message
+def test_a_catalog_that_is_no_table_is_named(als_folder: Path) -> None:
+    replace_file(als_folder, "photos.arrow", lambda path: path.write_bytes(b"ARROW1 or so"))
+    assert "not readable" in corruption(als_folder, "photos.arrow").message
+    replace_file(without_map(als_folder), "photos.parquet", lambda path: path.write_bytes(b"PAR1 or so"))
+    assert "not readable" in corruption(als_folder, "photos.parquet").message
+
+
+def test_a_bundle_from_before_there_was_a_file_to_map_is_served_alike(als_folder: Path) -> None:
+    mapped = load_bundle(als_folder)
+    older = load_bundle(without_map(als_folder))
+    assert older.photo_ids.tolist() == mapped.photo_ids.tolist()
+    assert older.owner_ids.tolist() == mapped.owner_ids.tolist()
+    owners = sorted(set(mapped.owner_ids.tolist()))
+    for ours, theirs in zip(mapped.catalog.rows_of_owners(owners), older.catalog.rows_of_owners(owners), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(older.photo_rows(mapped.photo_ids), np.arange(len(mapped.photo_ids)))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -231,10 +231,12 @@ def test_a_watched_fit_stops_with_what_so_many_iterations_make(world: Interactio
 
 
 def test_the_training_loss_falls_with_every_iteration(world: Interactions, recipe: Recipe) -> None:
-    losses: dict[int, float] = {}
-    fit(recipe, world, on_loss=losses.__setitem__)
-    assert list(losses) == list(range(1, 11))
-    assert list(losses.values()) == sorted(losses.values(), reverse=True)
+    seen: list[tuple[int, float, float]] = []
+    fit(recipe, world, on_iteration=lambda *one: seen.append(one))
+    numbers, losses, seconds = zip(*seen, strict=True)
+    assert numbers == tuple(range(1, 11))
+    assert list(losses) == sorted(losses, reverse=True)
+    assert all(one > 0 for one in seconds)
 
 
 def test_without_a_gpu_the_processor_trains_and_the_log_says_so(

@@ -53,6 +53,8 @@ def test_a_dismissal_takes_away_what_a_favorite_would_give(world: Interactions) 
     favored, dismissed = (scores_of(model, what) for what in (history([0, 1]), history([0, 1], [2])))
     assert dismissed - favored == pytest.approx(-2 * model.weights[2] / np.sqrt(2), abs=1e-6)
     assert favored == pytest.approx((model.weights[0] + model.weights[1]) / np.sqrt(2), abs=1e-6)
+    of_person = scores_of(model, history([0, 1], of_person=[2, 3, 4]))
+    assert of_person - favored == pytest.approx(-2 * model.weights[2:5].mean(axis=0) / np.sqrt(2), abs=1e-6)
 
 
 def test_an_empty_history_scores_zeros_beside_others(world: Interactions) -> None:

@@ -49,6 +49,13 @@ def test_a_dismissal_takes_away_what_a_favorite_would_give() -> None:
     assert scores_of(model_of(OPERATOR, dismissal=0.0), history([1], [0])).tolist() == [2, 0, 0, -1]
 
 
+def test_the_photos_of_a_dismissed_person_take_away_together_what_one_dismissal_would() -> None:
+    assert scores_of(model_of(OPERATOR), history([2], of_person=[0, 1])).tolist() == [-1, -0.25, -0.125, 0.5]
+    # A favorite of theirs takes no part, and a photo that was dismissed itself counts in full.
+    assert scores_of(model_of(OPERATOR), history([1], of_person=[0, 1])).tolist() == [2, -0.5, -0.25, -1]
+    assert scores_of(model_of(OPERATOR), history([], [0], of_person=[0, 1])).tolist() == [-1, -0.5, -0.25, 0.5]
+
+
 def test_many_favorites_are_divided_by_a_power_of_their_number() -> None:
     model = model_of(OPERATOR, user_exponent=0.5)
     assert scores_of(model, history([0, 1, 2, 3])).tolist() == [1, 0.25, 0.125, -0.5]
@@ -75,7 +82,7 @@ def test_scores_equal_a_dense_product_one_by_one_or_all_together(
     together = model.scores(Histories.of(some))
     assert together.dtype == np.float32
     for scores, what in zip(together, some, strict=True):
-        values = np.where(what.positive, 1.0, -dismissal) / max(len(what.favorites), 1) ** user_exponent
+        values = np.where(what.positive, 1.0, -dismissal * what.shares) / max(len(what.favorites), 1) ** user_exponent
         assert scores == pytest.approx(values @ operator[what.photo_rows], rel=1e-5, abs=1e-5)
         assert scores_of(model, what) == pytest.approx(scores, rel=1e-5, abs=1e-5)
 

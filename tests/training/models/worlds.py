@@ -12,6 +12,7 @@ from tests.training.conftest import START, interactions_of
 from training.interactions import Histories, History, Interactions
 from training.models.interface import Scorer
 from training.retrieval import top_rows
+from training.shares import shares_of_people, whole
 
 SIZE = 10
 
@@ -48,13 +49,21 @@ def dense(interactions: Interactions) -> NDArray[np.float64]:
     return matrix
 
 
-def history(favorites: Sequence[int], dismissed: Sequence[int] = ()) -> History:
-    """These rows, on one day."""
-    favored, refused = np.array(favorites, dtype=np.int64), np.array(dismissed, dtype=np.int64)
-    return History.of(favored, np.full(len(favored), START), refused, np.full(len(refused), START))
+def history(favorites: Sequence[int], dismissed: Sequence[int] = (), of_person: Sequence[int] = ()) -> History:
+    """These rows, on one day; of_person: all the photos of one dismissed person."""
+    favored, refused = np.array(favorites, dtype=np.int64), np.array([*dismissed, *of_person], dtype=np.int64)
+    theirs = refused[len(dismissed) :]
+    shares = shares_of_people(np.sort(favored), theirs, np.zeros(len(theirs), dtype=np.int64))
+    return History.of(
+        favored,
+        np.full(len(favored), START),
+        refused,
+        np.full(len(refused), START),
+        shares=np.concatenate([whole(len(dismissed)), shares]),
+    )
 
 
 def histories(n_photos: int) -> st.SearchStrategy[list[History]]:
-    """Some users' favorites and dismissals, of nobody or of nothing too."""
+    """Some users' favorites and dismissals, of photos and of a person, of nobody or of nothing too."""
     rows = st.lists(st.integers(0, n_photos - 1), unique=True)
-    return st.lists(st.builds(history, rows, rows), max_size=5)
+    return st.lists(st.builds(history, rows, rows, rows), max_size=5)

@@ -104,3 +104,16 @@ def test_nothing_beats_what_is_on_the_front_and_something_beats_all_else(measure
     for place in range(len(measured)):
         assert beaten(place) != any(measured[place] == measured[kept] for kept in front)
     assert [costs[place] for place in front] == sorted(costs[place] for place in front)
+
+
+def test_a_search_is_drawn_by_trial_and_against_each_parameter_with_the_best_marked() -> None:
+    factors = [64, 16, 32]
+    figure = figures.search_history(
+        [0.1, 0.3, 0.2], [False, False, True], {"factors": factors, "alpha": [1.0, 50.0, 9]}
+    )
+    by_trial, by_factors, by_alpha = figure.axes
+    assert [axes.get_xlabel() for axes in figure.axes] == ["trial", "factors", "alpha"]
+    assert by_trial.lines[0].get_ydata().tolist() == [0.1, 0.3, 0.3]  # type: ignore[union-attr]
+    finished, pruned, best = (marks.get_offsets().tolist() for marks in by_factors.collections)  # type: ignore[union-attr]
+    assert (finished, pruned, best) == ([[64, 0.1], [16, 0.3]], [[32, 0.2]], [[16, 0.3]])
+    assert (by_factors.get_xscale(), by_alpha.get_xscale()) == ("linear", "log")

@@ -165,7 +165,8 @@ def test_a_search_on_spark_keeps_the_iterations_of_the_settings(spark: Settings,
     holdout = load_dataset(tmp_path / "train.tsv", tmp_path / "test.tsv").tuning
     start = Recipe.from_settings(spark.model_copy(update={"als_engine": engine, "als_iterations": 2}), "als")
     found = search_als(start.changed(factors=4, blocks=2), holdout, trials=1, factors_max=4, has_times=False, seed=0)
-    assert (found.parameters["engine"], found.parameters["iterations"]) == (engine, 2)
+    parameters = found.recipe.parameters
+    assert (parameters["engine"], parameters["iterations"]) == (engine, 2)
 
 
 def test_without_pyspark_it_says_what_to_install(

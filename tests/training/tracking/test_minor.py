@@ -12,8 +12,9 @@ from features.errors import InvalidInputError
 from features.settings import Settings
 from tests.training.tracking.conftest import FAILED, PASSED, client, register
 from training import tracking
+from training.tracking.copies import SECONDS_KEPT
 from training.tracking.minor import KEPT, forget_minors, register_minor
-from training.tracking.registry import SECONDS_KEPT, RegisteredVersion
+from training.tracking.registry import RegisteredVersion
 
 
 def minor(settings: Settings, files: Path, trained: str) -> str | None:

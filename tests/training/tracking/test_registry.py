@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import DependencyError, InvalidInputError, NotFoundError
+from features.errors import InvalidInputError, NotFoundError
 from features.settings import Settings
 from tests.training.tracking.conftest import FAILED, PASSED, client, register
 from training import tracking
-from training.bundle import load_bundle, save_bundle
-from training.interactions import Interactions
-from training.models.recipes import Recipe, fit
 from training.tracking import TrainingRun
 
 
@@ -80,38 +77,6 @@ def test_models_of_another_name_are_not_listed(mlflow: Settings, files: Path) ->
     assert tracking.list_versions(mlflow.model_copy(update={"model_name": "another"})) == []
 
 
-# The champion's bundle
-
-
-def test_the_champion_is_fetched_as_it_was_registered(
-    mlflow: Settings, recipe: Recipe, world: Interactions, tmp_path: Path
-) -> None:
-    saved = save_bundle(tmp_path / "bundle", recipe, fit(recipe, world), world, {})
-    register(mlflow, tmp_path / "bundle")
-    found = tracking.champion_folder(mlflow)
-    assert found is not None
-    version, folder = found
-    assert version == "1"
-    assert folder.is_relative_to(mlflow.home / "models")
-    assert load_bundle(folder, version).manifest == saved
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-
-def test_the_champion_is_fetched_once(mlflow: Settings, files: Path) -> None:
-    register(mlflow, files)
-    first = tracking.champion_folder(mlflow)
-    Path(mlflow.mlflow_artifacts).rename(mlflow.home / "gone")
-    assert tracking.champion_folder(mlflow) == first
-
-
-def test_artifacts_that_can_not_be_fetched_leave_nothing_half(mlflow: Settings, files: Path) -> None:
-    register(mlflow, files)
-    Path(mlflow.mlflow_artifacts).rename(mlflow.home / "gone")
-    with pytest.raises(DependencyError, match=r"MLflow at .* can't be used"):
-        tracking.champion_folder(mlflow)
-    assert list((mlflow.home / "models").iterdir()) == []
-
-
 # Promoting and rolling back
 
 
@@ -166,3 +131,47 @@ def test_without_a_champion_there_is_nothing_to_roll_back(mlflow: Settings, file
     register(mlflow, files, FAILED)
     with pytest.raises(InvalidInputError, match="no champion"):
         tracking.rollback(mlflow)
+
+
+# Challenging
+
+
+def test_a_challenger_that_somebody_chose_stays_until_it_is_ended(mlflow: Settings, files: Path) -> None:
+    for decision in (PASSED, FAILED):
+        register(mlflow, files, decision)
+    assert not tracking.version_named(mlflow, "2").is_challenging
+    chosen = tracking.challenge(mlflow, "2")
+    assert (chosen.version, chosen.is_challenging) == ("2", True)
+    register(mlflow, files, FAILED)
+    register(mlflow, files, PASSED)
+    assert aliases(mlflow) == {"champion": "4", "challenger": "2"}
+    ended = tracking.end_challenge(mlflow)
+    assert (ended.version, ended.is_challenging) == ("2", False)
+    register(mlflow, files, FAILED)
+    assert aliases(mlflow) == {"champion": "4", "challenger": "5"}
+    assert not tracking.version_named(mlflow, "5").is_challenging
+
+
+def test_another_takes_the_place_of_a_challenger_and_is_the_only_one(mlflow: Settings, files: Path) -> None:
+    for decision in (PASSED, FAILED, FAILED):
+        register(mlflow, files, decision)
+    tracking.challenge(mlflow, "2")
+    tracking.challenge(mlflow, "challenger")
+    tracking.challenge(mlflow, "3")
+    assert [version.version for version in tracking.list_versions(mlflow) if version.is_challenging] == ["3"]
+
+
+def test_a_challenger_that_is_promoted_challenges_no_more(mlflow: Settings, files: Path) -> None:
+    for decision in (PASSED, FAILED):
+        register(mlflow, files, decision)
+    tracking.challenge(mlflow, "2")
+    assert not tracking.promote(mlflow, "challenger").is_challenging
+    assert aliases(mlflow) == {"champion": "2"}
+    with pytest.raises(NotFoundError, match="no version shares walls"):
+        tracking.end_challenge(mlflow)
+
+
+def test_the_champion_can_not_challenge_itself(mlflow: Settings, files: Path) -> None:
+    register(mlflow, files)
+    with pytest.raises(InvalidInputError, match="version 1 is champion"):
+        tracking.challenge(mlflow, "1")

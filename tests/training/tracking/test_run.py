@@ -75,7 +75,7 @@ def test_a_run_names_the_revision_of_the_program(mlflow: Settings) -> None:
 def test_more_parameters_and_steps_than_mlflow_takes_at_once_are_all_kept(mlflow: Settings) -> None:
     run = TrainingRun(mlflow, "train")
     run.log_parameters({f"parameter {number}": number for number in range(150)})
-    run.log_steps("loss", [1 / step for step in range(1, 1_200)])
+    run.log_steps("loss", {step: 1 / step for step in range(1, 1_200)})
     assert len(run_of(mlflow, run).data.params) == 150
     history = client(mlflow).get_metric_history(run.run_id, "loss")
     assert [(entry.step, entry.value) for entry in history] == [(step, 1 / step) for step in range(1, 1_200)]
@@ -85,7 +85,13 @@ def test_children_belong_to_their_parent_and_are_whole(mlflow: Settings) -> None
     run = TrainingRun(mlflow, "train")
     began, ended = datetime(2026, 1, 1, 0, 0, tzinfo=UTC), datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
     trial = run.nested(
-        "trial 3", {"factors": 64}, {"ndcg_at_20": 0.25}, {"loss": [3, 2, 1]}, began=began, ended=ended, status="KILLED"
+        "trial 3",
+        {"factors": 64},
+        {"ndcg_at_20": 0.25},
+        {"loss": {3: 3.0, 6: 2.0, 9: 1.0}},
+        began=began,
+        ended=ended,
+        status="KILLED",
     )
     run.nested("als", {}, {"ndcg_at_20": 0.5})
     children = client(mlflow).search_runs(
@@ -95,7 +101,7 @@ def test_children_belong_to_their_parent_and_are_whole(mlflow: Settings) -> None
     found = client(mlflow).get_run(trial)
     assert found.data.params == {"factors": "64"}
     assert found.data.metrics == {"ndcg_at_20": 0.25, "loss": 1}
-    assert [entry.step for entry in client(mlflow).get_metric_history(trial, "loss")] == [1, 2, 3]
+    assert [entry.step for entry in client(mlflow).get_metric_history(trial, "loss")] == [3, 6, 9]
     assert found.info.end_time - found.info.start_time == 60_000
 
 

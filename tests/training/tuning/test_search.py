@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from features.errors import InvalidInputError
 from tests.training.conftest import world_rows
 from training.evaluation.files import Pairs
 from training.evaluation.numbering import Holdout, holdout_of, interactions_of
@@ -30,7 +32,8 @@ def search(recipe: Recipe, holdout: Holdout, trials: int, **options: Any) -> tup
     seen: list[Tried] = []
     common: dict[str, Any] = {"factors_max": 32, "has_times": False, "seed": 3, "on_trial": seen.append}
     found = search_als(recipe, holdout, trials=trials, **{**common, **options})
-    return found, seen
+    assert seen == [] or found.trials[-len(seen) :] == seen
+    return found.recipe, seen
 
 
 def values(tried: list[Tried]) -> list[Any]:
@@ -92,3 +95,20 @@ def test_hopeless_trials_are_pruned_and_none_looks_on_in_vain(recipe: Recipe, ho
 
 def test_without_minutes_left_one_trial_is_made_all_the_same(recipe: Recipe, holdout: Holdout) -> None:
     assert len(search(recipe, holdout, 5, minutes=0.0)[1]) == 1
+
+
+def test_a_search_begins_outside_the_usual_ranges_where_the_settings_do(recipe: Recipe, holdout: Holdout) -> None:
+    unusual = {"alpha": 0.5, "regularization": 0.01, "degree_exponent": 0.9}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (first,) = search(recipe.changed(**unusual), holdout, 1)[1]
+    assert {name: first.parameters[name] for name in unusual} == unusual
+
+
+def test_a_file_that_is_no_search_is_refused(recipe: Recipe, holdout: Holdout, tmp_path: Path) -> None:
+    (tmp_path / "favorites.csv").write_text("user,item\nann,a\nben,b\n")
+    for storage in (tmp_path / "favorites.csv", tmp_path / "favorites.csv" / "below", tmp_path):
+        with pytest.raises(InvalidInputError, match="no search can be kept in") as refused:
+            search(recipe, holdout, 1, storage=storage)
+        assert refused.value.field == "storage"
+    assert (tmp_path / "favorites.csv").read_text() == "user,item\nann,a\nben,b\n"
