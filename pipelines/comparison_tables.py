@@ -1,9 +1,9 @@
-"""What the terminal shows of two versions beside each other: facts, parameters that differ, and metrics."""
+"""What the terminal shows of two versions beside each other: facts, parameters that differ, metrics, and walls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 
 from rich.markup import escape
 from rich.table import Table
@@ -35,6 +35,38 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
             cells = [MISSING if value is None else f"{value:.4f}" for value in (before, after)]
             metrics.add_row(metric_heading(name), *cells, _difference(before, difference))
         yield metrics
+    if a.online or b.online:
+        yield online_table({f"version {one.version}": one.online for one in (a, b)})
+
+
+def online_table(online: Mapping[str, Mapping[str, float]]) -> Table:
+    """What came of the walls of each model, a column for each; an empty one was never measured."""
+    table = Table(title="On walls", title_justify="left")
+    table.add_column("")
+    for name in online:
+        table.add_column(name, justify="right")
+    for name, tell in ONLINE.items():
+        table.add_row(name, *(tell(metrics) if metrics else MISSING for metrics in online.values()))
+    return table
+
+
+def _rate(name: str) -> Callable[[Mapping[str, float]], str]:
+    return lambda of: f"{of[name]:.2%} ({of[f'{name}_low']:.2%} – {of[f'{name}_high']:.2%})"
+
+
+def _day(name: str) -> Callable[[Mapping[str, float]], str]:
+    return lambda of: _moment(datetime.fromtimestamp(of[name], UTC))
+
+
+ONLINE: dict[str, Callable[[Mapping[str, float]], str]] = {
+    "people": lambda of: _count(int(of["users"])),
+    "photos shown": lambda of: _count(int(of["shown"])),
+    "faved within a day": _rate("fave_rate"),
+    "dismissed within a day": _rate("dismissal_rate"),
+    "first shown": _day("first_shown"),
+    "last shown": _day("last_shown"),
+}
+"""What is told of walls, and how."""
 
 
 def _table(title: str, a: ModelFacts, b: ModelFacts, *more: str) -> Table:

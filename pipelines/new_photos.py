@@ -166,7 +166,8 @@ def _register(
     folder = settings.home / "models" / f"{UNREGISTERED}{uuid.uuid4().hex[:8]}"
     more = {**of_training, "minor_of": trained.version, NEW_PHOTOS: new_photos}
     try:
-        save_bundle(folder, recipe, model, interactions, bundle.manifest["metrics"], more)
+        # The graphs hold the photos of the training, whose factors are what they were.
+        save_bundle(folder, recipe, model, interactions, bundle.manifest["metrics"], more, bundle.graphs)
         example = [str(photo) for photo in bundle.photo_ids[:3]]
         version = register_minor(settings, trained, folder, reason, example)
     finally:

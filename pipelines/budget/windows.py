@@ -44,6 +44,7 @@ class BudgetSpentError(FlickrError):
 
     code = "budget_spent"
     http_status = 503
+    retry_after: float
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)

@@ -33,6 +33,12 @@ def evaluate(
     ] = "",
     contacts: Annotated[Path | None, typer.Option(help="Who follows whom: user_id, contact_id.")] = None,
     tune: Annotated[int, typer.Option(min=0, help="Trials of a search for ALS's settings; 0 takes the defaults.")] = 0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="With --tune: no trial begins after these.", show_default=False)
+    ] = None,
+    storage: Annotated[
+        Path | None, typer.Option(help="With --tune: keep the search in this file, and go on where it broke off.")
+    ] = None,
     factors_max: Annotated[int, typer.Option(min=1, help="Factors that serving can afford.")] = 128,
     k: Annotated[str, typer.Option(help="Lengths of lists, comma separated.")] = "10,20",
     seed: Annotated[int, typer.Option(min=0, help="The same seed and files give the same result.")] = 0,
@@ -48,6 +54,7 @@ def evaluate(
     from training.models.recipes import Recipe
     from training.tuning.comparison import compare
 
+    _check(tune, {"minutes": minutes, "storage": storage})
     ks = _lengths(k)
     dataset = load_dataset(train, test, validation, contacts, seed)
     cases = _cases(negatives, dataset, seed)
@@ -61,6 +68,8 @@ def evaluate(
             factors_max=factors_max,
             seed=seed,
             progress=report,
+            minutes=minutes,
+            storage=storage,
         )
     if lists is not None:
         _write_lists(lists, dataset, compared)
@@ -68,6 +77,15 @@ def evaluate(
         typer.echo(orjson.dumps(compared.result, option=orjson.OPT_SERIALIZE_NUMPY))
     else:
         _print(compared.result, {ks[0], ks[-1]})
+
+
+def _check(tune: int, of_search: Mapping[str, object]) -> None:
+    """Raises InvalidInputError for an option of a search without one."""
+    from features.errors import InvalidInputError
+
+    for name, value in of_search.items():
+        if value is not None and not tune:
+            raise InvalidInputError(f"--{name} is of a search: add --tune TRIALS", field=name)
 
 
 def _lengths(text: str) -> list[int]:

@@ -42,6 +42,16 @@ def train(
     engine: Annotated[
         Engine | None, typer.Option(help="What fits ALS, instead of the setting ALS_ENGINE.", show_default=False)
     ] = None,
+    tune: Annotated[
+        int, typer.Option(min=0, help="Search ALS's settings first, by so many trials; later trainings keep them.")
+    ] = 0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="With --tune: no trial begins after these.", show_default=False)
+    ] = None,
+    factors_max: Annotated[int, typer.Option(min=1, help="With --tune: factors that serving can afford.")] = 128,
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="ALS by the settings, whatever was found for the champion.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train on the lake, evaluate, and make the result champion if it passes the gate."""
@@ -53,7 +63,9 @@ def train(
     from features.settings import get_settings
     from pipelines import retrain
     from pipelines.train import job
+    from pipelines.train.tuning import Budget
 
+    _check(tune, minutes, untuned, reproduce)
     settings = get_settings()
     if engine is not None:
         settings = settings.model_copy(update={"als_engine": engine.value})
@@ -71,13 +83,27 @@ def train(
             return
         typer.echo(decision.reason, err=True)
     with progress_bars() as report:
-        trained = job.train(settings, progress=report, force=force)
+        budget = Budget(tune, minutes, factors_max) if tune else None
+        trained = job.train(settings, progress=report, force=force, tune=budget, untuned=untuned)
     if as_json:
         _print_json(trained.as_dict())
     else:
         _print_report(trained)
     if trained.version is None:
         raise DependencyError(f"the model was not registered and lies in {trained.bundle}: {trained.problems[0]}")
+
+
+def _check(tune: int, minutes: float | None, untuned: bool, reproduce: str) -> None:
+    from features.errors import InvalidInputError
+
+    if tune and reproduce:
+        raise InvalidInputError(
+            "--reproduce makes a run again as it was, without a search: leave --tune out", field="tune"
+        )
+    if tune and untuned:
+        raise InvalidInputError("--tune searches, --untuned takes the settings: leave one of them out", field="untuned")
+    if minutes is not None and not tune:
+        raise InvalidInputError("--minutes bounds a search: add --tune TRIALS", field="minutes")
 
 
 def _reproduce(settings: Settings, name: str, as_json: bool) -> None:
@@ -107,6 +133,12 @@ def _print_report(trained: TrainReport) -> None:
         from pipelines.tables import training_table
 
         _print_table(training_table(trained.metrics, trained.kind))
+    if trained.tuned is not None:
+        first, best = trained.tuned.ndcg_at_20
+        found = ", ".join(f"{name} {value:.4g}" for name, value in trained.tuned.found.items())
+        typer.echo(
+            f"ALS as tuned by {trained.tuned.trials} trials, NDCG@20 on validation {first:.4f} to {best:.4f}: {found}"
+        )
     for problem in trained.problems:
         typer.secho(f"warning: {problem}", err=True, fg=typer.colors.YELLOW)
     if trained.skipped:

@@ -24,12 +24,10 @@ from pipelines.flickr.client import open_flickr
 from pipelines.plan.recurring import Job
 from pipelines.privacy.verify import verify_photos
 from pipelines.processes import Children
+from pipelines.shown import KEPT, forget_shown
 
 LOOKS_AN_HOUR = 200
 """Photos looked at again at most each hour: a call each."""
-
-IMPRESSIONS_KEPT = timedelta(days=90)
-"""How long it is kept what walls showed to whom."""
 
 logger = structlog.get_logger(__name__)
 
@@ -41,6 +39,8 @@ def upkeep(settings: Settings, engine: sa.Engine, lake: Lake) -> Sequence[Job]:
         Job("verify_photos", timedelta(hours=1), lambda: _verify(settings, engine, lake)),
         # The table is sorted by user, so forgetting rewrites all of it: not daily.
         Job("forget_impressions", timedelta(days=7), lambda: forget_impressions(lake, datetime.now(UTC))),
+        Job("forget_shown", timedelta(days=1), lambda: forget_shown(engine, datetime.now(UTC))),
+        Job("measure_models", timedelta(days=1), lambda: measure_models(settings)),
         Job("erase_returned", timedelta(days=1), lambda: _erase_returned(settings, engine, lake)),
     ]
     # The last ones, as they may take long and jobs wait for each other.
@@ -70,8 +70,8 @@ def tidy_lake(lake: Lake, retention_days: float) -> None:
 
 
 def forget_impressions(lake: Lake, now: datetime) -> None:
-    """Delete what was shown longer than `IMPRESSIONS_KEPT` ago; the files go by the next vacuum after the retention."""
-    old = pc.field("shown_at") < pa.scalar(now - IMPRESSIONS_KEPT, TIMESTAMP)
+    """Delete what was shown longer than `KEPT` ago; the files go by the next vacuum after the retention."""
+    old = pc.field("shown_at") < pa.scalar(now - KEPT, TIMESTAMP)
     if deleted := delete_rows(lake, IMPRESSIONS, old, now=now):
         logger.info("impressions_forgotten", rows=deleted)
 
@@ -79,6 +79,11 @@ def forget_impressions(lake: Lake, now: datetime) -> None:
 def take_new_photos(settings: Settings) -> None:
     """Run `models freshen` as a process of its own, for the scheduler; otherwise as `train_if_due`."""
     logger.info("new_photos_taken", said=_last_words(settings, "new-photos", "models", "freshen"))
+
+
+def measure_models(settings: Settings) -> None:
+    """Run `models measure` as a process of its own, for the scheduler; otherwise as `train_if_due`."""
+    logger.info("models_measured", said=_last_words(settings, "measure-models", "models", "measure"))
 
 
 def train_if_due(settings: Settings) -> None:

@@ -22,7 +22,16 @@ import sqlalchemy as sa
 from features.actions import RELAY_APPLICATION
 from features.builds import Build, Builds
 from features.compaction import delete_rows
-from features.database import actions, metadata, oauth_requests, photo_checks, pull_requests, sessions, tombstones
+from features.database import (
+    actions,
+    metadata,
+    oauth_requests,
+    photo_checks,
+    pull_requests,
+    sessions,
+    shown,
+    tombstones,
+)
 from features.feature_tables import FEATURE_TABLES, POPULAR_SCHEMA
 from features.lake import Lake, one_of
 from features.schema import INTERACTIONS, PHOTOS, QUARANTINE, TABLES, LakeTable
@@ -84,8 +93,8 @@ class Eraser:
         return Erased(user_id, dict(removed), left)
 
     def returned(self) -> list[str]:
-        """Users on the list of suppressions whom the lake names after all: whoever wrote them was under way when they
-        were erased. They are to be erased again."""
+        """Users on the list of suppressions whom the lake, or what walls showed, names after all: whoever wrote them
+        was under way when they were erased. They are to be erased again."""
         suppression = Suppression(self._settings, self._engine)
         named: set[str] = set()
         if not suppression.digests(["anybody"]):
@@ -94,6 +103,8 @@ class Eraser:
             columns = [name for name in table.schema.names if name in PERSON_COLUMNS]
             rows = self._lake.scan(table, columns=columns)
             named.update(*(rows.column(name).unique().to_pylist() for name in columns))
+        with self._engine.connect() as connection:
+            named.update(connection.scalars(sa.select(shown.c.user_id).distinct()))
         return sorted(suppression.suppressed(named))
 
     def _pass(self, user_id: str, reason: str, progress: Progress | None) -> Counts:

@@ -6,7 +6,7 @@ The blend's weights are learned on the days before those, so that the days on wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 from features.errors import CorruptModelError
 from features.schema import INTERACTIONS
 from features.settings import Settings
-from pipelines.train.stages import Job
+from pipelines.train.stages import IterationsByName, Job
 from training import tracking
 from training.bundle import load_bundle
 from training.evaluation.holdout import Evaluation, OtherCatalog, evaluate, holdout_of_split
@@ -92,7 +92,8 @@ def _split_of(rows: pa.Table, follows: tuple[pa.Table, int], cut: datetime, unti
 @dataclass(frozen=True)
 class Comparison:
     """Everything measured before the cut: by model, and what follows from it. recipes, fitted: by kind, those that may
-    be registered. evaluations, measured: of those and, if it was asked, of the "champion", of that version."""
+    be registered. evaluations, measured: of those and, if it was asked, of the "champion", of that version.
+    iterations: of ALS, before the cut."""
 
     recipes: dict[str, Recipe]
     fitted: dict[str, Model]
@@ -100,26 +101,30 @@ class Comparison:
     measured: dict[str, Measured]
     decision: Decision
     champion_version: str = ""
+    iterations: IterationsByName = field(default_factory=IterationsByName)
 
     def metrics(self) -> dict[str, dict[str, float]]:
         return {name: evaluation.summary() for name, evaluation in self.evaluations.items()}
 
 
-def recipes_of(settings: Settings) -> dict[str, Recipe]:
-    """By kind, the recipes of what is always compared."""
-    return {kind: Recipe.from_settings(settings, kind) for kind in MODELS}
+def recipes_of(settings: Settings, als: Recipe) -> dict[str, Recipe]:
+    """By kind, the recipes of what is always compared. Favorites age for popularity as they do for ALS."""
+    popularity = Recipe("popularity", {"half_life_days": als.parameters["half_life_days"]})
+    given = {recipe.kind: recipe for recipe in (als, popularity)}
+    return {kind: given.get(kind) or Recipe.from_settings(settings, kind) for kind in MODELS}
 
 
-def compare(job: Job, data: Data, versions: list[tracking.RegisteredVersion] | None) -> Comparison:
+def compare(job: Job, data: Data, als: Recipe, versions: list[tracking.RegisteredVersion] | None) -> Comparison:
     """Fit each kind before the cut, and evaluate all of them beside the champion. versions None: registry unknown."""
     current = champion_of(versions or [])
-    recipes, split = recipes_of(job.settings), data.split
+    recipes, split = recipes_of(job.settings, als), data.split
     if len(split.test_users) == 0:
         return Comparison(recipes, {}, {}, {}, undecided(versions is None or current is not None))
     parts = {**recipes, **_blend_parts(job, data, recipes)}
     blend = parts.pop(Blend.kind, None)
+    iterations = IterationsByName()
     with job.stage("fit"):
-        models = fit_each(parts, split.train, partial(job.report, "fit models"))
+        models = fit_each(parts, split.train, partial(job.report, "fit models"), iterations.note)
     fitted: dict[str, Model] = {
         kind: one for kind, one in models.items() if kind in recipes and not isinstance(one, ContactVectors)
     }
@@ -145,7 +150,7 @@ def compare(job: Job, data: Data, versions: list[tracking.RegisteredVersion] | N
             measured[CHAMPION] = Measured(current.kind, found.ndcg, found.coverage, catalog)
     decision = _decide(job.settings, measured, split, comparable=comparable)
     version = current.trained if current is not None and CHAMPION in measured else ""
-    return Comparison(recipes, fitted, evaluations, measured, decision, version)
+    return Comparison(recipes, fitted, evaluations, measured, decision, version, iterations)
 
 
 def _measured(kind: str, evaluation: Evaluation, model: Model, split: Split, n_photos: int) -> Measured:

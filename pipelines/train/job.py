@@ -24,14 +24,16 @@ from features.progress import Report
 from features.settings import Settings
 from pipelines.retrain import PROFILE, drift_since_training
 from pipelines.train.comparison import Comparison, Data, champion_of, compare, recipes_of
-from pipelines.train.reporting import example_walls, inputs_of, log_drift, log_report, report_of
-from pipelines.train.stages import Job
+from pipelines.train.reporting import example_walls, inputs_of, log_drift, log_refit, log_report, report_of
+from pipelines.train.stages import IterationsByName, Job
+from pipelines.train.tuning import Budget, Tuned, forget, search, tuned_before
 from training import tracking
+from training.ann.choice import graphs_for
 from training.bundle import load_bundle, save_bundle
 from training.drift import observe, profile
 from training.from_lake import load_contacts, load_log
 from training.gate import forced
-from training.models.recipes import fit
+from training.models.recipes import Recipe, fit, watching
 
 UNREGISTERED = "unregistered-"
 """Bundles below `home/models` that MLflow did not take, or not yet, begin with this."""
@@ -45,7 +47,8 @@ class TrainReport:
     """What a training did. metrics: {model: {metric: value}}, "champion" beside the kinds; seconds: by stage.
 
     version: the registered version, None when nothing was registered; `bundle`: where the bundle lies then.
-    problems: what MLflow could not take.
+    tuned: what was found for ALS by a search, in this training or for the champion; None: its settings are the
+    settings'. problems: what MLflow could not take.
     """
 
     skipped: bool
@@ -59,18 +62,26 @@ class TrainReport:
     counts: dict[str, int]
     seconds: dict[str, float]
     problems: list[str]
+    tuned: Tuned | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def train(
-    settings: Settings, progress: Report | None = None, now: datetime | None = None, *, force: str = ""
+    settings: Settings,
+    progress: Report | None = None,
+    now: datetime | None = None,
+    *,
+    force: str = "",
+    tune: Budget | None = None,
+    untuned: bool = False,
 ) -> TrainReport:
     """Train, evaluate, decide and register; skipped when neither the lake nor the configuration changed since the last.
 
-    `progress` gets (stage, made, total). force: why the result becomes champion whatever the gate says. Raises
-    NotFoundError when the lake holds no favorite.
+    `progress` gets (stage, made, total). force: why the result becomes champion whatever the gate says. tune: search
+    ALS's settings first. untuned: begin from the settings, whatever the champion was tuned to. Raises NotFoundError
+    when the lake holds no favorite, InvalidInputError when there are too few for a search.
     """
     job = Job(settings, progress)
     now = now or datetime.now(UTC)
@@ -83,16 +94,11 @@ def train(
     with job.stage("read"):
         lake = open_lake(settings)
         log, follows = load_log(lake), load_contacts(lake)
-        fingerprint = _fingerprint(settings, log[1], log[0].num_rows, follows[1])
-        # The champion, or a newer version that failed the gate: from the same data would come the same model again.
-        newest = next((version for version in versions if not version.minor_of), None)
-        if (
-            newest is not None
-            and newest.fingerprint == fingerprint
-            and not force
-            and not _champion_is_corrupt(job, versions)
-        ):
-            return _skipped(job, newest)
+        tuned = None if untuned else tuned_before(settings, versions)
+        als = _als(settings, tuned)
+        same = _made_before(versions, _fingerprint(settings, als, log[1], log[0].num_rows, follows[1]))
+        if same is not None and not force and tune is None and not _champion_is_corrupt(job, versions):
+            return _skipped(job, same, tuned)
     with job.stage("split"):
         data = Data.of(log, follows, as_of=now, holdout_days=settings.holdout_days)
     if len(data.everything.favorites) == 0:
@@ -102,12 +108,18 @@ def train(
     run = _start_run(job, data, now)
     status = "FAILED"
     try:
-        comparison = compare(job, data, versions if registry_works else None)
+        if tune is not None:
+            tuned = search(job, run, lake, data, als, tune, now)
+            als = _als(settings, tuned)
+        fingerprint = _fingerprint(settings, als, log[1], log[0].num_rows, follows[1])
+        comparison = compare(job, data, als, versions if registry_works else None)
         if force:
             comparison = replace(comparison, decision=forced(comparison.decision, force))
-        card = _report(job, run, lake, data, comparison, now)
+        card = _report(job, run, lake, data, comparison, tuned, now)
         _report_drift(job, run, data, versions)
-        report = _register(job, comparison, data, run, fingerprint, card)
+        report = _register(job, comparison, data, run, fingerprint, card, tuned)
+        if tune is not None and report.version is not None:
+            forget(settings)
         status = "FINISHED"
         return report
     finally:
@@ -116,9 +128,22 @@ def train(
                 run.finish(status)
 
 
-def _fingerprint(settings: Settings, lake_version: int, n_rows: int, contacts_version: int) -> str:
+def _als(settings: Settings, tuned: Tuned | None) -> Recipe:
+    return Recipe.from_settings(settings, "als") if tuned is None else tuned.recipe(settings)
+
+
+def _made_before(versions: list[tracking.RegisteredVersion], fingerprint: str) -> tracking.RegisteredVersion | None:
+    """The training with that outcome: the champion's, or a newer one, which failed the gate."""
+    current = champion_of(versions)
+    oldest = 0 if current is None else int(current.trained)
+    return next(
+        (v for v in versions if v.fingerprint == fingerprint and not v.minor_of and int(v.version) >= oldest), None
+    )
+
+
+def _fingerprint(settings: Settings, als: Recipe, lake_version: int, n_rows: int, contacts_version: int) -> str:
     """What decides the outcome of a training: the same fingerprint, the same result."""
-    recipes = {kind: recipe.as_dict() for kind, recipe in recipes_of(settings).items()}
+    recipes = {kind: recipe.as_dict() for kind, recipe in recipes_of(settings, als).items()}
     parts = {
         "lake": [settings.lake_uri, lake_version, n_rows, contacts_version],
         "recipes": recipes,
@@ -140,7 +165,7 @@ def _champion_is_corrupt(job: Job, versions: list[tracking.RegisteredVersion]) -
     return False
 
 
-def _skipped(job: Job, newest: tracking.RegisteredVersion) -> TrainReport:
+def _skipped(job: Job, newest: tracking.RegisteredVersion, tuned: Tuned | None) -> TrainReport:
     metrics = dict[str, dict[str, float]]()
     with job.mlflow_may_fail():
         metrics = tracking.run_metrics(job.settings, newest.run_id)
@@ -156,6 +181,7 @@ def _skipped(job: Job, newest: tracking.RegisteredVersion) -> TrainReport:
         counts={},
         seconds=job.seconds,
         problems=job.problems,
+        tuned=tuned,
     )
 
 
@@ -168,7 +194,13 @@ def _start_run(job: Job, data: Data, now: datetime) -> tracking.TrainingRun | No
 
 
 def _report(
-    job: Job, run: tracking.TrainingRun | None, lake: Lake, data: Data, comparison: Comparison, now: datetime
+    job: Job,
+    run: tracking.TrainingRun | None,
+    lake: Lake,
+    data: Data,
+    comparison: Comparison,
+    tuned: Tuned | None,
+    now: datetime,
 ) -> str | None:
     """Inputs, metrics and figures into the run; the model card, "" where nothing could be measured. None when MLflow
     failed: a version without its numbers is not registered, and the next training makes it anew."""
@@ -177,6 +209,9 @@ def _report(
             card = ""
             inputs = inputs_of(job.settings, data, comparison.recipes, now)
             run.log_inputs(inputs)
+            if tuned is not None:
+                run.log_parameters({f"tuned.{name}": value for name, value in tuned.found.items()})
+                run.tag("tuned_in", tuned.run_id)
             if comparison.evaluations:
                 title = tracking.run_name(now, data.log_version)
                 report = report_of(title, data, comparison, inputs, example_walls(lake, data, comparison))
@@ -209,6 +244,7 @@ def _register(
     run: tracking.TrainingRun | None,
     fingerprint: str,
     card: str | None,
+    tuned: Tuned | None,
 ) -> TrainReport:
     """Save the bundle (fit on everything if it passed, else as it was measured), register it, and report."""
     decision, metrics = comparison.decision, comparison.metrics()
@@ -216,18 +252,25 @@ def _register(
     with job.stage("refit"):
         measured = None if decision.passed else comparison.fitted.get(decision.kind)
         learned_from = data.everything if measured is None else data.split.train
-        model = fit(recipe, data.everything) if measured is None else measured
+        iterations, model = IterationsByName(), measured
+        if model is None:
+            model = fit(recipe, data.everything, **watching(decision.kind, recipe, iterations.note))
+    with job.stage("graph"):
+        graphs = graphs_for(model, learned_from, job.settings.ann_photos)
     models = job.settings.home / "models"
     folder = models / f"{UNREGISTERED}{uuid.uuid4().hex[:8]}"
     with job.stage("save"):
         _sweep(models)
         learned = profile(observe(learned_from, model)).as_dict()
-        save_bundle(folder, recipe, model, learned_from, metrics, {PROFILE: learned})
+        more = {PROFILE: learned, **({} if tuned is None else {tracking.TUNED: asdict(tuned)})}
+        save_bundle(folder, recipe, model, learned_from, metrics, more, graphs)
     version = None
     with job.stage("register"), job.mlflow_may_fail():
         if run is not None and card is not None:
+            log_refit(run, iterations)
             example = [str(photo) for photo in data.everything.catalog.photo_ids[:3]]
-            version = run.register(folder, decision, fingerprint, card=card, example=example)
+            tags = {} if tuned is None else {tracking.TUNED: tuned.as_tag()}
+            version = run.register(folder, decision, fingerprint, card=card, example=example, tags=tags)
             shutil.rmtree(folder)
     return TrainReport(
         skipped=False,
@@ -241,6 +284,7 @@ def _register(
         counts=data.counts(),
         seconds=job.seconds,
         problems=job.problems,
+        tuned=tuned,
     )
 
 

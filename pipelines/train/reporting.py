@@ -16,6 +16,7 @@ from features.lake import Lake, one_of
 from features.schema import CONTACTS, INTERACTIONS, PHOTOS, USERS
 from features.settings import Settings
 from pipelines.train.comparison import CHAMPION, Comparison, Data
+from pipelines.train.stages import IterationsByName
 from training.drift import DriftReport
 from training.evaluation.sanity import size_in_memory
 from training.from_lake import utc
@@ -96,7 +97,13 @@ def _model_report(name: str, data: Data, comparison: Comparison, seed: int) -> M
         calibration=calibration(found.ranked.scores, found.hits),
         milliseconds=measured.latency_ms,
         megabytes=None if model is None else size_in_memory(model) / 2**20,
+        steps={metric: list(values.values()) for metric, values in _steps(comparison, name).items()},
     )
+
+
+def _steps(comparison: Comparison, name: str) -> dict[str, dict[int, float]]:
+    """What the model did in its iterations, as step metrics: of an ALS that was fit in this process."""
+    return comparison.iterations[name].steps() if name in comparison.iterations else {}
 
 
 def example_walls(lake: Lake, data: Data, comparison: Comparison) -> list[ExampleWall]:
@@ -161,7 +168,7 @@ def log_report(run: TrainingRun, report: TrainingReport, comparison: Comparison,
         run.tag(COMPARED_WITH, comparison.champion_version)
     for kind, recipe in comparison.recipes.items():
         if kind in metrics:
-            run.nested(kind, dict(flat(recipe.parameters)), metrics[kind])
+            run.nested(kind, dict(flat(recipe.parameters)), metrics[kind], _steps(comparison, kind))
     drawn = report_figures(report)
     for name, figure in drawn.items():
         run.log_figure(figure, f"figures/{name}.png")
@@ -169,6 +176,13 @@ def log_report(run: TrainingRun, report: TrainingReport, comparison: Comparison,
     card = model_card(report)
     run.log_text(card, "model_card.md")
     return card
+
+
+def log_refit(run: TrainingRun, iterations: IterationsByName) -> None:
+    """What each ALS did in the iterations of the last fit, on everything. Raises DependencyError."""
+    for name, of_model in iterations.items():
+        for metric, values in of_model.steps(f"refit/{name}_").items():
+            run.log_steps(metric, values)
 
 
 def log_drift(run: TrainingRun, report: DriftReport) -> None:

@@ -88,7 +88,7 @@ def reproduce(settings: Settings, name: str, progress: Report | None = None) -> 
         then = tracking.run_metrics(settings, run_id)
     with job.stage("read"):
         lake = open_lake(settings)
-        log, follows = _read(lake, inputs.lake_versions)
+        log, follows = read_as_of(lake, inputs.lake_versions)
         found = {INTERACTIONS.name: log, CONTACTS.name: follows}
         same_rows = {
             table.table: tracking.LakeInput.of(table.table, table.uri, table.version, found[table.table][0]).digest
@@ -119,7 +119,10 @@ def reproduce(settings: Settings, name: str, progress: Report | None = None) -> 
     )
 
 
-def _read(lake: Lake, versions: Mapping[str, int]) -> tuple[tuple[pa.Table, int], tuple[pa.Table, int]]:
+def read_as_of(lake: Lake, versions: Mapping[str, int]) -> tuple[tuple[pa.Table, int], tuple[pa.Table, int]]:
+    """The log and the follows, each with its version, at these versions of their tables; no follows where none is
+    named. Raises DependencyError when the lake no longer keeps one of them."""
+
     def still_kept(table: LakeTable) -> DependencyError:
         return DependencyError(
             f"version {versions[table.name]} of {table.name} can't be read from the lake at {lake.uri}: files that "

@@ -17,6 +17,26 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass
+class Iterations:
+    """What an ALS did in each of its iterations, from 1. seconds: that one alone took, the loss's own among them."""
+
+    loss: dict[int, float] = field(default_factory=dict)
+    seconds: dict[int, float] = field(default_factory=dict)
+
+    def steps(self, prefix: str = "") -> dict[str, dict[int, float]]:
+        """As step metrics."""
+        return {f"{prefix}loss": self.loss, f"{prefix}seconds": self.seconds}
+
+
+class IterationsByName(dict[str, Iterations]):
+    """By the ALS's name; noted as `fit_each` tells them."""
+
+    def note(self, name: str, iteration: int, loss: float, seconds: float) -> None:
+        of_model = self.setdefault(name, Iterations())
+        of_model.loss[iteration], of_model.seconds[iteration] = loss, seconds
+
+
+@dataclass
 class Job:
     """seconds: by stage. problems: messages, each once."""
 

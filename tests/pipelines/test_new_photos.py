@@ -22,7 +22,8 @@ from pipelines.privacy.suppression import Suppression
 from pipelines.privacy.tombstones import Reason, bury_photos, bury_users
 from pipelines.retrain import PROFILE, due
 from pipelines.train.job import train
-from serving.champion.watch import ChampionWatch, load_champion
+from serving.champion.loading import load_champion
+from serving.champion.watch import ChampionWatch
 from tests.training.conftest import DAY, START, Row, append_to, give_mlflow, recipe_of, world_rows
 from training import tracking
 from training.bundle import Bundle, load_bundle, save_bundle

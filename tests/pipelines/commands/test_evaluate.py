@@ -106,6 +106,14 @@ def test_the_same_seed_gives_the_same_result(files: Path) -> None:
     assert first == again
 
 
+def test_a_search_that_is_kept_in_a_file_is_not_made_again(files: Path, tmp_path: Path) -> None:
+    search = ("--tune=2", "--minutes=10", f"--storage={tmp_path / 'als.journal'}", "--factors-max=8", "--json")
+    recipe = json.loads(run(files, *search))["recipes"]["als"]
+    before = (tmp_path / "als.journal").read_text()
+    assert json.loads(run(files, *search))["recipes"]["als"] == recipe
+    assert (tmp_path / "als.journal").read_text().count('"trial_id"') == before.count('"trial_id"') > 2
+
+
 def test_lists_of_one_have_no_diversity(files: Path) -> None:
     measured = json.loads(run(files, "--k=1", "--json"))["models"]["als"]
     assert set(measured["lists"]) == {"coverage_at_1", "novelty_at_1"}
@@ -125,6 +133,8 @@ def test_people_see_a_table(files: Path) -> None:
         ("--negatives=0", "negatives"),
         ("--negatives=nowhere.parquet", "negatives"),
         ("--contacts=nowhere.csv", "contacts"),
+        ("--minutes=5", "minutes"),
+        ("--storage=als.journal", "storage"),
     ],
 )
 def test_bad_input_names_its_option(files: Path, argument: str, field: str) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from features.errors import DependencyError, InvalidInputError, NotFoundError
 from features.lake import Lake
-from features.schema import Kind
+from features.schema import IMPRESSIONS, Kind
 from features.settings import Settings
 from tests.pipelines.commands.conftest import failed, run
 from tests.training.conftest import DAY, START, append_to, recipe_of, world_rows
@@ -61,7 +62,12 @@ def test_models_list_json_holds_everything_that_is_known(
     listed = json.loads(run(app, "models", "list", "--json"))
     assert [version["version"] for version in listed] == ["3", "2", "1"]
     known = tracking.list_versions(settings)[0]
-    assert listed[0] == {**vars(known), "aliases": ["challenger"], "created_at": known.created_at.isoformat()}
+    assert listed[0] == {
+        **vars(known),
+        "aliases": ["challenger"],
+        "minors": [],
+        "created_at": known.created_at.isoformat(),
+    }
 
 
 def test_models_promote_makes_a_version_champion_whatever_the_gate_said(
@@ -121,10 +127,66 @@ def test_models_freshen_names_the_minor_version(
     assert shown.splitlines()[-1] == "version 2 is champion: minor version of 1: 1 new photo"
 
 
+def test_models_challenge_puts_a_version_beside_the_champion_until_it_is_ended(
+    app: typer.Typer, versions: list[str], settings: Settings
+) -> None:
+    shown = run(app, "models", "challenge", "1")
+    assert shown.startswith("version 1 (als) challenges the champion: it ranks 0 % of the people's walls")
+    assert tracking.version_named(settings, "challenger").is_challenging
+    assert json.loads(run(app, "models", "challenge", "3", "--json"))["version"] == "3"
+    assert run(app, "models", "challenge", "--off") == "version 3 (als) no longer challenges the champion\n"
+    assert not any(version.is_challenging for version in tracking.list_versions(settings))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [([], 2), (["1", "--off"], 2), (["2"], 2), (["9"], 3), (["--off"], 3)]
+)
+def test_models_challenge_refuses_what_makes_no_sense(
+    app: typer.Typer, versions: list[str], arguments: list[str], status: int
+) -> None:
+    error, _ = failed(app, "models", "challenge", *arguments)
+    assert (error.exit_status, error.field) == (status, "version")
+
+
+def test_models_measure_shows_what_came_of_walls_and_compare_shows_it_too(
+    app: typer.Typer, versions: list[str], lake: Lake
+) -> None:
+    assert run(app, "models", "measure").startswith("nothing to measure")
+    at = datetime.now(UTC) - timedelta(days=3)
+    lake.append(IMPRESSIONS, walls_of("2", 4, at))
+    rows = rows_of(run(app, "models", "measure"))
+    assert rows["photos shown"] == ["4"]
+    assert rows["faved within a day"] == ["0.00% (0.00% – 48.99%)"]
+    assert json.loads(run(app, "models", "measure", "--json"))["2"]["dismissal_rate"] == 0
+    shown = run(app, "models", "compare", "champion", "challenger")
+    assert rows_of(shown)["photos shown"] == ["4", "–"]
+    assert "different days" not in shown
+    lake.append(IMPRESSIONS, walls_of("3", 2, at + timedelta(days=1)))
+    run(app, "models", "measure")
+    assert "their walls are of different days" in run(app, "models", "compare", "champion", "challenger")
+
+
+def walls_of(version: str, photos: int, at: datetime) -> pa.Table:
+    """So many photos that this version showed to somebody."""
+    seen = {"user_id": "12@N01", "rank": 0, "model_version": version, "variant": "", "shown_at": at}
+    rows = [{**seen, "photo_id": str(photo), "created_timestamp": at} for photo in range(photos)]
+    return pa.Table.from_pylist(rows, schema=IMPRESSIONS.schema)
+
+
+def test_models_fetch_copies_a_bundle_into_a_new_folder(app: typer.Typer, versions: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "floor"
+    assert run(app, "models", "fetch", "champion", str(folder)) == f"version 2 (als) is in {folder}\n"
+    assert (folder / "manifest.json").read_text() == "{}"
+    error, _ = failed(app, "models", "fetch", "champion", str(folder))
+    assert (error.exit_status, error.field) == (2, "folder")
+
+
 def test_models_alone_shows_what_there_is(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["models"])
     assert result.exit_code == 2
-    assert all(command in result.output for command in ("list", "compare", "promote", "rollback", "freshen"))
+    assert all(
+        command in result.output for command in ("list", "compare", "promote", "challenge", "measure", "freshen")
+    )
 
 
 def test_models_of_an_mlflow_that_fails_end_with_the_status_of_a_dependency(

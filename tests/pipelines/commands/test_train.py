@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import typer
 
-from features.errors import DependencyError, NotFoundError
+from features.errors import DependencyError, InvalidInputError, NotFoundError
 from features.lake import Lake
 from features.settings import Settings, get_settings
 from tests.pipelines.commands.conftest import failed, run
@@ -80,3 +80,28 @@ def test_train_without_mlflow_says_where_the_bundle_lies_and_ends_with_the_statu
     else:
         assert "NDCG@20" in result.stdout
         assert "warning: MLflow at" in result.stderr
+
+
+def test_train_tune_says_what_was_found_and_the_next_training_what_it_goes_by(app: typer.Typer, lake: Lake) -> None:
+    append_to(lake, world_rows())
+    found = "ALS as tuned by 1 trials, NDCG@20 on validation"
+    shown = run(app, "train", "--tune", "2", "--minutes", "0", "--factors-max", "8")
+    assert found in shown and "factors 8, alpha 4," in shown
+    again = run(app, "train")
+    assert found in again and "skipped" in again
+    report = json.loads(run(app, "train", "--untuned", "--json"))
+    assert (report["skipped"], report["tuned"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (["--minutes", "5"], "minutes"),
+        (["--tune", "3", "--untuned"], "untuned"),
+        (["--tune", "3", "--reproduce", "1"], "tune"),
+    ],
+)
+def test_train_refuses_options_that_say_different_things(app: typer.Typer, arguments: list[str], field: str) -> None:
+    error, _ = failed(app, "train", *arguments)
+    assert isinstance(error, InvalidInputError)
+    assert error.field == field

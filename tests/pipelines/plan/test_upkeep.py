@@ -9,18 +9,19 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from features.database import shown
 from features.errors import DependencyError
 from features.lake import Lake
 from features.schema import IMPRESSIONS, Kind
 from features.settings import Settings
 from pipelines.plan.upkeep import (
-    IMPRESSIONS_KEPT,
     forget_impressions,
     take_new_photos,
     tidy_lake,
     train_if_due,
     upkeep,
 )
+from pipelines.shown import KEPT, Repetition, Showing, note_shown
 from tests.training.conftest import append_to
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -48,12 +49,25 @@ def test_many_commits_become_one_file_and_a_commit_that_was_repeated_counts_once
 def test_what_was_shown_long_ago_is_forgotten_and_the_rest_stays(lake: Lake) -> None:
     forget_impressions(lake, NOW)  # before anything was shown
     second = timedelta(seconds=1)
-    show(lake, NOW - IMPRESSIONS_KEPT - second, "old")
-    show(lake, NOW - IMPRESSIONS_KEPT + second, "kept")
+    show(lake, NOW - KEPT - second, "old")
+    show(lake, NOW - KEPT + second, "kept")
     show(lake, NOW, "new")
     tidy_lake(lake, 7)
     forget_impressions(lake, NOW)
     assert held(lake) == ["kept", "new"]
+
+
+def test_the_scheduler_forgets_daily_what_walls_showed_long_ago(
+    settings: Settings, engine: sa.Engine, lake: Lake
+) -> None:
+    now = datetime.now(UTC)
+    for photo_id, at in (("old", now - KEPT - timedelta(minutes=1)), ("kept", now - KEPT + timedelta(minutes=1))):
+        note_shown(engine, [Showing("12@N01", photo_id, at)], Repetition())
+    (job,) = [job for job in upkeep(settings, engine, lake) if job.name == "forget_shown"]
+    assert job.every == timedelta(days=1)
+    job.run()
+    with engine.connect() as connection:
+        assert connection.scalars(sa.select(shown.c.photo_id)).all() == ["kept"]
 
 
 @pytest.mark.parametrize(("setting", "name"), [("retrain_check_hours", "train"), ("fresh_photos_hours", "new_photos")])
@@ -71,6 +85,15 @@ def test_what_became_of_new_photos_is_logged(settings: Settings) -> None:
         take_new_photos(settings)
     (entry,) = [entry for entry in logs if entry["event"] == "new_photos_taken"]
     assert entry["said"].startswith("skipped: there is no champion yet")
+
+
+def test_what_came_of_walls_is_measured_daily_and_logged(settings: Settings, engine: sa.Engine, lake: Lake) -> None:
+    (job,) = [job for job in upkeep(settings, engine, lake) if job.name == "measure_models"]
+    assert job.every == timedelta(days=1)
+    with capture_logs() as logs:
+        job.run()
+    (entry,) = [entry for entry in logs if entry["event"] == "models_measured"]
+    assert entry["said"].startswith("nothing to measure")
 
 
 def test_why_no_training_was_needed_is_logged_and_kept(settings: Settings) -> None:

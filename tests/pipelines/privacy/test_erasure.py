@@ -31,6 +31,7 @@ from features.database import (
     pull_progress,
     pull_requests,
     sessions,
+    shown,
     tombstones,
 )
 from features.feature_tables import USER_CARD
@@ -47,6 +48,7 @@ from pipelines.privacy.suppression import Suppression
 from pipelines.privacy.tombstones import Reason, bury_users, gone_photos, taken_down
 from pipelines.queue.requests import Kind as Pulled
 from pipelines.queue.requests import Priority, PullRequest
+from pipelines.shown import Repetition, Showing, note_shown
 
 ANNA, BEN, EVE = "anna@N01", "ben@N02", "o'eve@N03"
 NSID = "eve@N03"
@@ -129,6 +131,7 @@ def fill_database(engine: sa.Engine) -> None:
         connection.execute(sa.insert(pull_asked), rows(kind="favorites", priority=0, asked_at=NOW))
         connection.execute(sa.insert(pull_progress), rows(stage="done", priority=0, asked_at=NOW, updated_at=NOW))
         connection.execute(sa.insert(pull_cursors), rows(newest_faved_at=NOW))
+        connection.execute(sa.insert(shown), rows(photo_id="b1", first_shown_at=NOW, last_shown_at=NOW, visits=1))
         parts = [(EVE, ANNA), (ANNA, EVE), (ANNA, BEN)]
         connection.execute(sa.insert(pull_parts), [{"user_id": u, "neighbor_id": n} for u, n in parts])
         connection.execute(sa.insert(photo_checks), [{"photo_id": p, "reported_at": NOW} for p in ("e1", "a1")])
@@ -169,7 +172,7 @@ def names_in_builds(lake: Lake, word: str) -> list[str]:
 def test_nothing_names_the_user_any_more(stores: Settings, engine: sa.Engine, lake: Lake, everything: None) -> None:
     online = go_online(stores, lake)
     assert online.rows_of_user(EVE) == 4
-    assert len(names_in_sql(engine, NSID)) == 10
+    assert len(names_in_sql(engine, NSID)) == 11
     assert names_in_lake(lake, NSID) == list(TABLES)
     assert names_in_builds(lake, NSID)
 
@@ -190,7 +193,7 @@ def test_everybody_else_keeps_everything(settings: Settings, engine: sa.Engine, 
     before = {table.name: count(engine, table) for table in metadata.sorted_tables}
     Eraser(settings, engine, lake, online).erase(EVE)
     with engine.connect() as connection:
-        for table in (accounts, sessions, oauth_requests, pull_asked, pull_progress, pull_cursors, pull_parts):
+        for table in (accounts, sessions, oauth_requests, pull_asked, pull_progress, pull_cursors, pull_parts, shown):
             owners = set(connection.execute(sa.select(table)).scalars())
             assert owners == {ANNA}, table.name
         assert connection.scalars(sa.select(photo_checks.c.photo_id)).all() == ["a1"]
@@ -344,6 +347,10 @@ def test_whoever_comes_back_by_what_was_under_way_is_found(
     assert eraser.returned() == []
     append(lake, CONTACTS, {"user_id": ANNA, "contact_id": EVE, "kind": "follow", "event_timestamp": NOW,
                             "created_timestamp": NOW})  # fmt: skip
+    assert eraser.returned() == [EVE]
+    assert eraser.erase(EVE).complete
+    assert eraser.returned() == []
+    note_shown(engine, [Showing(EVE, "b1", NOW)], Repetition())
     assert eraser.returned() == [EVE]
     assert eraser.erase(EVE).complete
     assert eraser.returned() == []

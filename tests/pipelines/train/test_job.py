@@ -132,6 +132,7 @@ def test_every_stage_reports_that_it_begins_and_ends(first: First) -> None:
         "fit",
         "evaluate",
         "refit",
+        "graph",
         "save",
         "register",
     }
