@@ -28,6 +28,7 @@ from features.online import NeighborCandidates, OnlineFeatures, PhotoCard, UserC
 from features.settings import Settings
 from features.user_state import UserState
 from pipelines.processes import Child, Children
+from training.ann.choice import graphs_for
 from training.bundle import save_bundle
 from training.catalog import Catalog
 from training.gate import Decision
@@ -171,7 +172,8 @@ def _register(settings: Settings, bundle: Path, interactions: Interactions, kind
         recipe = blend_recipe(recipes, dict.fromkeys(recipes, 1.0), dict.fromkeys(recipes, 1.0))
         model = blend_of(recipe, fitted)
     served: Model = model  # type: ignore[assignment]
-    save_bundle(bundle, recipe, served, interactions, {})
+    graphs = graphs_for(served, interactions, settings.ann_photos)
+    save_bundle(bundle, recipe, served, interactions, {}, graphs=graphs)
     run = TrainingRun(settings, "benchmark")
     run.register(bundle, Decision(True, kind, "the only one"), f"benchmark-{kind}-{interactions.n_photos}")
     run.finish("FINISHED")

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from pipelines.pull.progress import Stage
 
 Strategy = Literal["personalized", "neighbors", "popular"]
+Variant = Literal["champion", "challenger"]
 
 
 def _matching(pattern: str, message: str) -> Callable[[str], str]:
@@ -62,10 +63,14 @@ class ShownPhoto(BaseModel):
 
 
 class ImpressionsRequest(BaseModel):
-    """What `POST /api/me/impressions` takes. `model_version`: that of the answer which the photos came with."""
+    """What `POST /api/me/impressions` takes.
+
+    model_version: that of the answer which the photos came with; wall: whose wall it was, as only their own wears out.
+    """
 
     model_version: str = Field(max_length=64)
     variant: str = Field("", max_length=64)
+    wall: UserId | None = None
     shown: list[ShownPhoto] = Field(min_length=1, max_length=200)
 
 
@@ -112,18 +117,28 @@ class Photo(BaseModel):
 
 
 class RankedPhoto(Photo):
-    """`score` compares within one strategy only; `new`: uploaded in the last 30 days."""
+    """A photo of a wall, with what is between it and the person.
+
+    score: compares within one strategy only; new: it was not on the screen on any earlier visit of theirs;
+    first_recommended_at: when it first was, null: never. Both are told to the wall's own person and to services alone.
+    reasons: favorites of the person that speak for it; neighbors: people near in taste who favorited it, where that is
+    why it is there.
+    """
 
     score: float
     new: bool
+    first_recommended_at: datetime | None
     reasons: list[Reason]
+    neighbors: list[str] = []
 
 
 class Recommendation(BaseModel):
     """A page of a wall.
 
     strategy: what ranked its first photo; degraded: whether that is less than what is known of the person allows;
-    coverage: the share of the person's neighbors that was pulled; reason_photos: what `reasons` refer to.
+    variant: whether `model_version` is the champion, or the challenger that ranks a share of all people's walls;
+    coverage: the share of the person's neighbors that was pulled; reason_photos, reason_people: what the photos'
+    `reasons` and `neighbors` refer to.
     """
 
     user_id: str
@@ -132,11 +147,13 @@ class Recommendation(BaseModel):
     degraded: bool
     coverage: float
     model_version: str | None
+    variant: Variant
     generated_at: datetime
     next_cursor: str | None
     photos: list[RankedPhoto]
     people: list[PersonToFollow]
     reason_photos: dict[str, Thumbnail]
+    reason_people: dict[str, Person] = {}
 
 
 class SimilarPhoto(Photo):
@@ -144,8 +161,11 @@ class SimilarPhoto(Photo):
 
 
 class SimilarPhotos(BaseModel):
+    """degraded: photos may be missing, as their cards could not be read."""
+
     photo_id: str
     model_version: str
+    degraded: bool = False
     photos: list[SimilarPhoto]
 
 
@@ -188,10 +208,19 @@ class Me(Person):
 
 
 class ModelStatus(BaseModel):
+    """`retrieval`: how the best photos are found: "exact" scores all, "hnsw" those that a graph proposes."""
+
     version: str
     kind: str
+    retrieval: Literal["exact", "hnsw"]
     photos: int
     loaded_at: datetime
+
+
+class ChallengerStatus(ModelStatus):
+    """share: percent of the users whose walls it ranks."""
+
+    share: float
 
 
 class FeatureStatus(BaseModel):
@@ -200,9 +229,10 @@ class FeatureStatus(BaseModel):
 
 
 class Status(BaseModel):
-    """`model_error`: why the newest champion is not served; `queue`: pulls by state."""
+    """`model_error`: why the newest champion, or challenger, is not served; `queue`: pulls by state."""
 
     model: ModelStatus | None
+    challenger: ChallengerStatus | None
     model_error: str | None
     features: FeatureStatus
     queue: dict[str, int]

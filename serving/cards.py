@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,8 +13,6 @@ from pipelines.privacy.suppression import Suppression
 from pipelines.privacy.tombstones import gone_among
 from serving.answers import Person, Photo, Thumbnail
 from serving.ranking.exclusions import is_showable
-
-NEW_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -56,10 +53,6 @@ def photo_fields(card: PhotoCard) -> dict[str, Any]:
         "height": card.height,
         "page_url": card.page_url,
     }
-
-
-def is_new(card: PhotoCard, now: datetime) -> bool:
-    return card.uploaded_at is not None and now - card.uploaded_at.astimezone(UTC) <= NEW_FOR
 
 
 def thumbnails(cards: Cards, photo_ids: Iterable[str]) -> dict[str, Thumbnail]:

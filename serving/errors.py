@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as SqlTimeoutError
 
 from features.errors import (
     DependencyError,
@@ -22,8 +23,11 @@ from features.errors import (
 
 __all__ = [
     "CrossSiteError",
+    "DatabaseGoneError",
+    "DrainingError",
     "NoModelError",
     "NotSignedInError",
+    "OverloadedError",
     "SiteNotBuiltError",
     "TooLargeError",
     "UnknownPhotoError",
@@ -67,6 +71,27 @@ class TooLargeError(InvalidInputError):
     http_status = 413
 
 
+class OverloadedError(PhotoRecommenderError):
+    """There are enough requests here already."""
+
+    code = "overloaded"
+    http_status = 429
+    retry_after = 1
+
+
+class DatabaseGoneError(DependencyError):
+    """SQL does not answer: without it nobody knows what was dismissed or taken down a moment ago."""
+
+    code = "database_gone"
+    retry_after = 5
+
+
+class DrainingError(DependencyError):
+    """The process is about to end."""
+
+    code = "draining"
+
+
 def body_of(error: PhotoRecommenderError) -> dict[str, dict[str, str | None]]:
     """The body of every error answer."""
     return {"error": {"code": error.code, "message": error.message, "field": error.field}}
@@ -80,9 +105,28 @@ def as_known(error: Exception) -> PhotoRecommenderError:
     by_database = type(error) is DependencyError and isinstance(error.__cause__, SQLAlchemyError)
     if isinstance(error, PhotoRecommenderError) and not by_database:
         return error
+    database = error.__cause__ if by_database else error
+    if isinstance(database, SQLAlchemyError) and is_unreachable(database):
+        return DatabaseGoneError("the database does not answer; nothing was recorded. Try again in a few seconds")
     if is_storage_full(error):
         return StorageFullError("the disk is full; nothing was recorded. Free some space, then try again")
     return PhotoRecommenderError("something went wrong here; the service's log has the details")
+
+
+def is_unreachable(error: SQLAlchemyError) -> bool:
+    """Whether the database was not there, or had no time, rather than had something against the statement."""
+    if isinstance(error, SqlTimeoutError):  # no connection of the pool came free
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:
+        return str(name).startswith(("SQLITE_CANTOPEN", "SQLITE_BUSY", "SQLITE_IOERR", "SQLITE_LOCKED"))
+    # SQLSTATE 08: no connection; 57P: the server goes down; none at all: it was never reached.
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or (
+        isinstance(error, OperationalError | InterfaceError) and (state is None or state.startswith(("08", "57P")))
+    )
 
 
 def invalid(problems: Sequence[Mapping[str, Any]]) -> InvalidInputError:

@@ -1,8 +1,8 @@
-"""What walls showed to whom, on its way to the lake: gathered in memory, and committed in batches by one thread.
+"""What walls showed to whom, on its way to SQL and the lake: gathered in memory, committed in batches by one thread.
 
-No request waits for the lake, and the loss is bounded: a process that is killed loses what it gathered since its last
-commit, which is `impressions_seconds` old at most; while the lake takes nothing, `KEPT_BATCHES` times
-`impressions_rows` are kept, and the oldest beyond them go.
+SQL gets what walls go by themselves (pipelines/shown.py), the lake all of it. No request waits for either, and the loss
+is bounded: a process that is killed loses what it gathered since its last commit, which is `impressions_seconds` old at
+most; while SQL or the lake takes nothing, `KEPT_BATCHES` times `impressions_rows` are kept, and the oldest beyond go.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import pyarrow as pa
+import sqlalchemy as sa
 import structlog
 from prometheus_client import Counter
 
@@ -21,6 +22,7 @@ from features.lake import open_lake
 from features.schema import IMPRESSIONS
 from features.settings import Settings
 from pipelines.privacy.suppression import Suppression
+from pipelines.shown import Repetition, Showing, forget_users, note_shown
 
 KEPT_BATCHES = 10
 
@@ -36,7 +38,8 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Impression:
-    """A photo that was really visible. user_id: "" for somebody who is not signed in; rank: 0 for a wall's first."""
+    """A photo that was really visible. user_id: "" for somebody who is not signed in; rank: 0 for a wall's first;
+    own_wall: whether the wall was the user's own, None when nobody said whose it was."""
 
     user_id: str
     photo_id: str
@@ -44,17 +47,20 @@ class Impression:
     model_version: str
     variant: str
     shown_at: datetime
+    own_wall: bool | None = None
 
 
 class Impressions:
     """The buffer and its thread. `add` may be called by any number of threads."""
 
-    def __init__(self, settings: Settings, suppression: Suppression) -> None:
+    def __init__(self, settings: Settings, engine: sa.Engine, suppression: Suppression) -> None:
+        self._engine = engine
         self._lake = open_lake(settings)
         self._suppression = suppression
+        self._repetition = Repetition.of(settings)
         self._seconds = settings.impressions_seconds
         self._rows = settings.impressions_rows
-        self._waiting: dict[tuple[str, str], Impression] = {}
+        self._waiting: dict[tuple[str, str, bool | None], Impression] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -76,20 +82,21 @@ class Impressions:
             logger.warning("impressions_lost", waiting=waiting, committing=committing)
 
     def add(self, shown: Iterable[Impression]) -> None:
-        """Take them in without waiting for anything. Of a photo and a user, the first one until the next commit."""
+        """Take them in without waiting for anything. Of a photo, a user and a kind of wall, the first of a batch."""
         with self._lock:
             before = len(self._waiting)
             for impression in shown:
-                self._waiting.setdefault((impression.user_id, impression.photo_id), impression)
+                key = (impression.user_id, impression.photo_id, impression.own_wall)
+                self._waiting.setdefault(key, impression)
             self._drop_oldest()
             if before < self._rows <= len(self._waiting):
                 self._wake.set()
 
     def flush(self) -> None:
-        """Commit what waits. Never raises: what the lake does not take now is kept, and said once.
+        """Commit what waits. Never raises: what SQL or the lake does not take now is kept, and said once.
 
-        A commit that happened though it seemed to fail is repeated with the same rows, which reading and compaction
-        tell by their key. For one thread at a time.
+        A commit that happened though it seemed to fail is repeated with the same rows: in SQL that changes nothing, and
+        in the lake, reading and compaction tell them by their key. For one thread at a time.
         """
         with self._lock:
             batch, self._waiting = self._waiting, {}
@@ -111,7 +118,15 @@ class Impressions:
 
     def _commit(self, batch: Collection[Impression]) -> None:
         # Whoever was erased since must not come back by what they saw before.
-        erased = self._suppression.suppressed({one.user_id for one in batch if one.user_id})
+        users = {one.user_id for one in batch if one.user_id}
+        erased = self._suppression.suppressed(users)
+        mine = [one for one in batch if one.own_wall and one.user_id not in erased]
+        note_shown(self._engine, (Showing(one.user_id, one.photo_id, one.shown_at) for one in mine), self._repetition)
+        # An erasure that began after the look above may have looked for rows before these came; the lake's are found
+        # by the scheduler (`erase_returned`).
+        if late := self._suppression.suppressed(users - erased):
+            forget_users(self._engine, late)
+            erased |= late
         now = datetime.now(UTC)
         rows = [{**vars(one), "created_timestamp": now} for one in batch if one.user_id not in erased]
         if rows:

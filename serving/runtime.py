@@ -7,19 +7,23 @@ from functools import cached_property
 
 import sqlalchemy as sa
 import structlog
+from prometheus_client import CollectorRegistry
 
 from features.database import open_database
 from features.errors import DependencyError
-from features.online import OnlineFeatures
 from features.settings import Settings
 from pipelines.budget.windows import Purpose, open_budget
 from pipelines.flickr.client import Flickr, FlickrToken, open_flickr
+from pipelines.operation.metrics import shared_state
 from pipelines.privacy.suppression import Suppression
 from pipelines.queue.messages import Queue, open_queue
+from pipelines.shown import Repetition
 from serving.accounts.tokens import Vault, open_vault
 from serving.champion.watch import ChampionWatch
 from serving.impressions import Impressions
+from serving.last_known import LastKnown
 from serving.ranking.recommender import Recommender
+from serving.ranking.rerank import Weights
 
 INTERACTIVE_ATTEMPTS = 2
 """A person waits for the answer: better a quick "Flickr does not answer" than a minute of backing off."""
@@ -32,7 +36,7 @@ class Runtime:
     settings: Settings
     engine: sa.Engine
     queue: Queue
-    online: OnlineFeatures
+    online: LastKnown
     watch: ChampionWatch
     recommender: Recommender
     vault: Vault
@@ -42,6 +46,11 @@ class Runtime:
     def suppression(self) -> Suppression:
         """Who was erased."""
         return Suppression(self.settings, self.engine)
+
+    @cached_property
+    def shared_state(self) -> CollectorRegistry:
+        """What Prometheus reads of the state that all processes share."""
+        return shared_state(self.settings, self.engine, self.queue)
 
     @cached_property
     def flickr(self) -> Flickr:
@@ -68,6 +77,7 @@ class Runtime:
 
     def close(self) -> None:
         self.watch.stop()
+        self.online.stop()
         self.impressions.stop()
         self.engine.dispose()
 
@@ -75,17 +85,20 @@ class Runtime:
 def open_runtime(settings: Settings) -> Runtime:
     """Open everything; nothing is served yet: `watch.start()` or `watch.refresh()` loads the champion.
 
-    `impressions.start()` begins to write what walls showed.
+    `impressions.start()` begins to write what walls showed, `online.start()` to go on without the online store.
 
     Raises ConfigurationError or DependencyError when the database or the keys can't be used.
     """
-    from training.tracking import champion_folder
+    from training.tracking import challenger_folder, champion_folder
 
     engine = open_database(settings.database_url)
-    online = OnlineFeatures(settings)
-    watch = ChampionWatch(settings, champion_folder)
+    watch = ChampionWatch(settings, champion_folder, find_challenger=challenger_folder)
+    online = LastKnown(settings, lambda: watch.served)
     suppression = Suppression(settings, engine)
     suppression.check()
-    recommender = Recommender(engine, online, lambda: watch.served, suppression)
+    recommender = Recommender(
+        engine, online, lambda: watch.served, suppression, Repetition.of(settings), Weights.of(settings)
+    )
     queue, vault = open_queue(settings, engine), open_vault(settings)
-    return Runtime(settings, engine, queue, online, watch, recommender, vault, Impressions(settings, suppression))
+    impressions = Impressions(settings, engine, suppression)
+    return Runtime(settings, engine, queue, online, watch, recommender, vault, impressions)

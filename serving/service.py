@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 
@@ -17,31 +18,45 @@ from typing import Annotated, TypeVar, cast
 
 import bentoml
 import structlog
-from prometheus_client import generate_latest
+from prometheus_client.multiprocess import mark_process_dead
 from pydantic import Field
 
 from features.logs import configure_logging
 from features.settings import get_settings
-from pipelines.operation.metrics import shared_state
 from serving.answers import MAX_LIMIT, PhotoId, Recommendation, SimilarPhotos, UserId
 from serving.api.app import answer_of, create_app, log_failure
 from serving.errors import as_known
+from serving.observation import start_tracing, tracing_config
 from serving.runtime import open_runtime
 from serving.web.correlation import Correlation
-from serving.web.door import Door
+from serving.web.counting import Counted
+from serving.web.door import REQUESTS, Door
+from serving.web.draining import Readiness, drain_on_sigterm
+from serving.web.overload import Overload
 from serving.web.security import SecurityHeaders
 
 THREADS = 16
 """Requests to the Bento APIs that are worked on at once in a worker; BentoML's own default is 1."""
+
+HEALTH = ("/livez", "/readyz", "/healthz")
 
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 app = create_app()
 
+ENDPOINTS = (*app.openapi()["paths"], *REQUESTS, *HEALTH, "/metrics")
+"""What requests are counted by."""
+
 
 @bentoml.asgi_app(app, path="/")
-@bentoml.service(name="photo_recommender", threads=THREADS, logging={"access": {"enabled": False}})
+@bentoml.service(
+    name="photo_recommender",
+    threads=THREADS,
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+    tracing=tracing_config(),
+)
 class PhotoRecommender:
     """Learns taste from Flickr favorites: a ranked wall of unseen photos for everybody, and photos alike."""
 
@@ -51,10 +66,16 @@ class PhotoRecommender:
         # Addresses hold whose wall it is, and in OAuth's callback a secret: what was asked is not for the log.
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
         self._runtime = open_runtime(settings)
-        self._shared_state = shared_state(settings, self._runtime.engine, self._runtime.queue)
         self._runtime.watch.start()
+        self._runtime.online.start()
         self._runtime.impressions.start()
         app.state.runtime = self._runtime
+        start_tracing()
+        drain_on_sigterm(settings.drain_seconds)
+        # A full collection looks at all that was imported and loaded, a third of a million objects, while no request
+        # gets on: what is here now is here for good.
+        gc.collect()
+        gc.freeze()
 
     @bentoml.api(route="/recommend")  # type: ignore[untyped-decorator]
     def recommend(
@@ -74,16 +95,10 @@ class PhotoRecommender:
         """Photos that the same people like."""
         return _answered(lambda: self._runtime.recommender.similar(photo_id, limit))
 
-    def __metrics__(self, counted: str) -> str:
-        """BentoML's hook for `GET /metrics`: what its workers count, and behind it what all processes share.
-
-        The workers' counts come from files (prometheus_client's multi-process mode), which know no custom collector.
-        """
-        return counted + generate_latest(self._shared_state).decode()
-
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         self._runtime.close()
+        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
 
 def _answered(work: Callable[[], T]) -> T:
@@ -96,5 +111,6 @@ def _answered(work: Callable[[], T]) -> T:
         return cast(T, answer_of(known))
 
 
-for middleware in (Correlation, SecurityHeaders, Door):  # the first is the outermost
+PhotoRecommender.add_asgi_middleware(Counted, templates=ENDPOINTS)  # type: ignore[attr-defined]
+for middleware in (Correlation, SecurityHeaders, Readiness, Overload, Door):  # behind each other, in this order
     PhotoRecommender.add_asgi_middleware(middleware)  # type: ignore[attr-defined]  # the decorator's types hide it

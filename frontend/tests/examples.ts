@@ -27,7 +27,9 @@ export function photo(changes: Partial<Photo> = {}): Photo {
     page_url: `https://flickr.example.org/photos/${BEN}/${id}/`,
     score: 0.5,
     new: false,
+    first_recommended_at: null,
     reasons: [],
+    neighbors: [],
     ...changes,
   };
 }
@@ -48,11 +50,13 @@ export function recommendations(changes: Partial<Recommendations> = {}): Recomme
     degraded: false,
     coverage: 1,
     model_version: "7",
+    variant: "champion",
     generated_at: "2026-11-01T00:00:00Z",
     next_cursor: null,
     photos: photos("1", "2", "3"),
     people: [],
     reason_photos: {},
+    reason_people: {},
     ...changes,
   };
 }

@@ -5,6 +5,8 @@ Every route is a plain function, which FastAPI runs in a thread: nothing that wa
 
 from __future__ import annotations
 
+from math import ceil
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from features.errors import PhotoRecommenderError
-from serving.api import documentation, impressions, me, photos, recommendations, session, status, users
+from serving.api import documentation, impressions, me, metrics, photos, recommendations, session, status, users
 from serving.errors import as_known, body_of, invalid
 from serving.web.site import Site, SiteMount
 
@@ -29,7 +31,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
     )
     pages = (session, users, recommendations, me, impressions, photos, status)
-    for part in (*pages, documentation):
+    for part in (*pages, documentation, metrics):
         app.include_router(part.router)
     app.add_api_route("/api/{rest:path}", _nothing_here, methods=["GET", "HEAD"], include_in_schema=False)
     app.router.routes.append(SiteMount("/", app=Site(), name="site"))
@@ -42,7 +44,8 @@ def create_app() -> FastAPI:
 
 def answer_of(error: PhotoRecommenderError) -> JSONResponse:
     """The error in its one shape."""
-    return JSONResponse(body_of(error), status_code=error.http_status)
+    headers = None if error.retry_after is None else {"Retry-After": str(ceil(error.retry_after))}
+    return JSONResponse(body_of(error), status_code=error.http_status, headers=headers)
 
 
 def log_failure(error: Exception, known: PhotoRecommenderError) -> None:

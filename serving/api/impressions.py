@@ -34,7 +34,7 @@ _window = FixedWindowRateLimiter(MemoryStorage())
 
 @router.post("/api/me/impressions", status_code=204)
 def impressions(report: ImpressionsRequest, runtime: RuntimeNow, session: OwnPageSession) -> None:
-    """Photos that were visible on a wall: of the signed-in person, else of nobody. They are recorded a little later.
+    """Photos that were visible on a wall, to the signed-in person, else to nobody. They are recorded a little later.
 
     Photos that no wall shows, and what is too much for an hour, are left out without a word.
     """
@@ -44,9 +44,10 @@ def impressions(report: ImpressionsRequest, runtime: RuntimeNow, session: OwnPag
         DROPPED.labels("limit").inc(len(report.shown))
         return
     now = datetime.now(UTC)
+    own_wall = None if report.wall is None else report.wall == session.user_id
     known = runtime.online.photo_cards(list({shown.photo_id for shown in report.shown}))
     runtime.impressions.add(
-        Impression(user_id, shown.photo_id, shown.rank, report.model_version, report.variant, now)
+        Impression(user_id, shown.photo_id, shown.rank, report.model_version, report.variant, now, own_wall)
         for shown in report.shown
         if shown.photo_id in known
     )

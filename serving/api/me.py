@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastapi import APIRouter
+import sqlalchemy as sa
+import structlog
+from fastapi import APIRouter, BackgroundTasks
 
 from features.actions import Action, record_action
-from features.errors import NotFoundError
+from features.errors import NotFoundError, PhotoRecommenderError
+from features.logs import correlation_id
 from features.schema import Kind
 from pipelines.flickr.client import Flickr, TokenInvalidError
+from pipelines.pull.favorited import ask_for_owner
 from serving import cards
 from serving.accounts.sessions import end_sessions_of
 from serving.accounts.signin import token_of
@@ -18,6 +22,8 @@ from serving.answers import ActionAnswer, ErrorAnswer, Me, PhotoId, UserId
 from serving.api.dependencies import Reader, RuntimeNow, Writer
 from serving.errors import NotSignedInError
 from serving.runtime import Runtime
+
+logger = structlog.get_logger(__name__)
 
 router = APIRouter(tags=["me"], responses={code: {"model": ErrorAnswer} for code in (401, 403, 404, 422, 502)})
 
@@ -36,12 +42,15 @@ def me(runtime: RuntimeNow, user_id: Reader) -> Me:
 
 
 @router.put("/api/me/favorites/{photo_id}")
-def favorite(photo_id: PhotoId, runtime: RuntimeNow, user_id: Writer) -> ActionAnswer:
-    """Fave the photo, on Flickr first; it may be a favorite there already."""
+def favorite(photo_id: PhotoId, runtime: RuntimeNow, user_id: Writer, after_answering: BackgroundTasks) -> ActionAnswer:
+    """Fave the photo, on Flickr first; it may be a favorite there already. Its owner's favorites are asked for."""
     owner_id = _owner_of(runtime, photo_id)
     with _flickr_of(runtime, user_id) as flickr:
         flickr.add_favorite(photo_id)
-    return _record(runtime, user_id, Kind.FAVORITE, owner_id, photo_id)
+    answer = _record(runtime, user_id, Kind.FAVORITE, owner_id, photo_id)
+    if owner_id != user_id:
+        after_answering.add_task(_ask_for_owner, runtime, owner_id, correlation_id())
+    return answer
 
 
 @router.delete("/api/me/favorites/{photo_id}")
@@ -82,6 +91,14 @@ def _record(runtime: Runtime, user_id: str, kind: Kind, owner_id: str, photo_id:
     return ActionAnswer(
         action_id=action.action_id, kind=action.kind, photo_id=action.photo_id, owner_id=action.owner_id
     )
+
+
+def _ask_for_owner(runtime: Runtime, owner_id: str, correlation_id: str) -> None:
+    """Nobody waits for it, and a refresh or the next visit would find the same later: what fails is only logged."""
+    try:
+        ask_for_owner(runtime.settings, runtime.engine, runtime.queue, runtime.suppression, owner_id, correlation_id)
+    except (PhotoRecommenderError, sa.exc.SQLAlchemyError) as error:
+        logger.warning("owner_not_asked_for", owner_id=owner_id, reason=str(error))
 
 
 def _owner_of(runtime: Runtime, photo_id: str) -> str:

@@ -1,4 +1,7 @@
-"""`/api/users/…/recommendations`: the wall for the page. Reads only, from public favorites only."""
+"""`/api/users/…/recommendations`: the wall for the page. Reads only.
+
+Anybody may look at anybody's wall; what was on it when the person themself looked is told to nobody else.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from serving.answers import MAX_PAGE, Recommendation, UserId
-from serving.api.dependencies import RuntimeNow
+from serving.api.dependencies import AnySession, RuntimeNow
 
 router = APIRouter(tags=["wall"])
 
@@ -16,8 +19,10 @@ router = APIRouter(tags=["wall"])
 def recommendations(
     user_id: UserId,
     runtime: RuntimeNow,
+    session: AnySession,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
 ) -> Recommendation:
     """A page of the user's wall, and people worth following. A page never repeats one before it."""
-    return runtime.recommender.recommend(user_id, limit=limit, cursor=cursor)
+    own = session is not None and session.user_id == user_id
+    return runtime.recommender.recommend(user_id, limit=limit, cursor=cursor, own=own)

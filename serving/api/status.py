@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter, Query
 
 from features.builds import Builds
 from features.errors import DependencyError, NotFoundError
-from serving.answers import FeatureStatus, ModelStatus, SandboxPeople, SandboxPerson, Status
+from serving.answers import ChallengerStatus, FeatureStatus, ModelStatus, SandboxPeople, SandboxPerson, Status
 from serving.api.dependencies import RuntimeNow
+from serving.champion.served import Champion
 
 router = APIRouter(tags=["status"])
 
@@ -21,18 +22,24 @@ def status(runtime: RuntimeNow) -> Status:
     served, depth = runtime.watch.served, runtime.queue.depth()
     champion, build = served.champion, Builds(runtime.settings.lake_uri).current()
     return Status(
-        model=None
-        if champion is None
-        else ModelStatus(
-            version=champion.version,
-            kind=champion.bundle.kind,
-            photos=len(champion.bundle.photo_ids),
-            loaded_at=champion.loaded_at,
-        ),
+        model=None if champion is None else ModelStatus(**_about(champion)),
+        challenger=None
+        if served.challenger is None
+        else ChallengerStatus(**_about(served.challenger), share=served.challenger_share),
         model_error=served.error,
         features=FeatureStatus(version=build.version if build else None, built_at=build.built_at if build else None),
         queue={"waiting": sum(depth.waiting.values()), "leased": depth.leased, "dead": depth.dead},
     )
+
+
+def _about(model: Champion) -> dict[str, Any]:
+    return {
+        "version": model.version,
+        "kind": model.bundle.kind,
+        "retrieval": model.bundle.retrieval,
+        "photos": len(model.bundle.photo_ids),
+        "loaded_at": model.loaded_at,
+    }
 
 
 @router.get("/api/sandbox/people")

@@ -1,79 +1,68 @@
-"""The champion that is served now, and its replacement by a newer one while requests go on.
+"""What is served, and its replacement by what the registry names newly while requests go on.
 
-A thread looks for a new champion every `model_poll_seconds`; one that can't be loaded leaves the previous one in place
-and says why in `error`. The popular photos are refreshed beside it: they are what is left when there is no champion.
+A thread looks every `model_poll_seconds`. A model that can't be loaded leaves the one before in place and says why in
+`error`; where there is none before, a copy on this machine stands in, or the floor that was baked in. The popular
+photos are refreshed beside them: they are what is left when there is no model at all.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
+from functools import cached_property
 
-import numpy as np
 import structlog
+from prometheus_client import Gauge
 
 from features.batch import PopularPhotos, popular_photos
-from features.errors import PhotoRecommenderError
 from features.settings import Settings
-from serving.ranking.cursor import MarkIndex
-from training.bundle import Bundle, load_bundle
-from training.interactions import History
+from serving.champion.following import Find, Followed, words_of
+from serving.champion.loading import has_stand_in, load_copy, load_floor
+from serving.champion.served import Champion, Served
+
+FIRST_LOOK_SECONDS = 60.0
+"""How long a starting service waits for its first look; it becomes ready without a model after that."""
+
+FIRST_LOOK_SECONDS_WITH_STAND_IN = 10.0
+"""The same where it has something to begin with."""
+
+STAND_IN = Gauge(
+    "photo_recommender_model_stand_in",
+    "1 while the model that is served is not known to be the registry's champion.",
+    multiprocess_mode="livemax",
+)
 
 logger = structlog.get_logger(__name__)
 
-FIRST_LOOK_SECONDS = 60.0
-"""How long a starting service waits for its first look; it becomes ready without a champion after that."""
 
-
-@dataclass(frozen=True)
-class Champion:
-    """A loaded bundle with what serving looks up in it."""
-
-    version: str
-    bundle: Bundle
-    marks: MarkIndex
-    loaded_at: datetime
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a request ranks with. One request reads it once, so a replacement never mixes two models.
-
-    error: why the newest champion could not be loaded; None when it could, or when there is none.
-    """
-
-    champion: Champion | None = None
-    popular: PopularPhotos = field(default_factory=PopularPhotos)
-    error: str | None = None
-
-
-def load_champion(version: str, folder: Path) -> Champion:
-    """Load a bundle and touch what the first request would wait for. Raises CorruptModelError."""
-    bundle = load_bundle(folder, version)
-    nobody = History(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64), np.empty(0, dtype=bool))
-    bundle.top(nobody, 1)
-    return Champion(version, bundle, MarkIndex(bundle.photo_ids), datetime.now(UTC))
+def no_challenger(_settings: Settings) -> None:
+    """A registry without one."""
 
 
 class ChampionWatch:
     """Holds what is served and keeps it fresh.
 
-    find: (version, folder) of the registry's champion, None when there is none; called from the watching thread.
+    find: (version, folder) of the registry's champion, None when there is none; find_challenger: of the challenger,
+    asked only where it gets a share. Both are called from the watching thread.
     """
 
     def __init__(
         self,
         settings: Settings,
-        find: Callable[[Settings], tuple[str, Path] | None],
+        find: Find,
         popular: Callable[[Settings], PopularPhotos] = popular_photos,
+        find_challenger: Find = no_challenger,
     ) -> None:
         self._settings = settings
-        self._find = find
+        self._champion = Followed(settings, "champion", find)
+        self._challenger = Followed(settings, "challenger", find_challenger)
         self._popular = popular
-        self._served = Served()
+        self._served = Served(challenger_share=settings.challenger_share)
+        self._copy: Champion | None = None
+        self._copy_tried = False
+        self._loading = threading.Lock()
+        self._changing = threading.Lock()
         self._stop = threading.Event()
         self._looked = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="champion", daemon=True)
@@ -83,9 +72,17 @@ class ChampionWatch:
         return self._served
 
     def start(self) -> None:
-        """Begin to watch; returns when the first look is over, or after `FIRST_LOOK_SECONDS`."""
+        """Begin to watch; returns when the first look is over, or has taken too long: a stand-in is served then."""
         self._thread.start()
-        self._looked.wait(FIRST_LOOK_SECONDS)
+        seconds = FIRST_LOOK_SECONDS_WITH_STAND_IN if has_stand_in(self._settings) else FIRST_LOOK_SECONDS
+        if self._looked.wait(seconds):
+            return
+        stand_in = self._stand_in()
+        with self._changing:
+            if self._served.champion is None:
+                STAND_IN.set(stand_in is not None)
+                error = f"the registry has not named its champion within {seconds:.0f} seconds"
+                self._put(replace(self._served, champion=stand_in, error=error))
 
     def stop(self) -> None:
         self._stop.set()
@@ -93,40 +90,69 @@ class ChampionWatch:
 
     def refresh(self) -> None:
         """Look once. Never raises: what fails is logged, once, and told in `served.error`."""
-        served, error = self._served, None
-        for look in (self._with_champion, self._with_popular):
-            try:
-                served = look(served)
-            except Exception as failure:  # noqa: BLE001  (a registry or disk in trouble must not end the watch)
-                error = error or _words(failure)
-        if error is not None and error != self._served.error:
-            logger.error("champion_not_loaded", reason=error, kept=_version(served.champion))
-        served = replace(served, error=error)
-        if _version(served.champion) != _version(self._served.champion):
-            logger.info("champion_changed", version=_version(served.champion), before=_version(self._served.champion))
-        self._served = served
-
-    def _with_champion(self, served: Served) -> Served:
-        found = self._find(self._settings)
-        if found is None:
-            return replace(served, champion=None)
-        version, folder = found
-        if served.champion is not None and served.champion.version == version:
-            return served
-        return replace(served, champion=load_champion(version, Path(folder)))
+        popular = self._with_popular(replace(self._served, error=None))
+        with self._changing:  # there are popular photos, though the registry may take its time
+            self._put(replace(self._served, popular=popular.popular))
+        served = self._with_challenger(self._with_champion(popular))
+        with self._changing:
+            self._put(served)
 
     def _with_popular(self, served: Served) -> Served:
-        return replace(served, popular=self._popular(self._settings))
+        try:
+            return replace(served, popular=self._popular(self._settings))
+        except Exception as failure:  # noqa: BLE001  (a lake or disk in trouble must not end the watch)
+            return replace(served, error=words_of(failure))
+
+    def _with_champion(self, served: Served) -> Served:
+        try:
+            champion = self._champion.look()
+        except Exception as failure:  # noqa: BLE001  (nor must a registry)
+            champion = self._served.champion
+            if champion is None:
+                champion = self._stand_in()
+                STAND_IN.set(champion is not None)
+            return replace(served, champion=champion, error=words_of(failure))
+        self._copy, self._copy_tried = None, True  # the registry has said what is champion, be it nothing
+        STAND_IN.set(champion is None and self._floor is not None)
+        return replace(served, champion=champion or self._floor)
+
+    def _with_challenger(self, served: Served) -> Served:
+        if not self._settings.challenger_share:
+            return served
+        try:
+            return replace(served, challenger=self._challenger.look())
+        except Exception as failure:  # noqa: BLE001  (nor must one that is only tried)
+            return replace(served, error=served.error or f"challenger: {words_of(failure)}")
+
+    def _stand_in(self) -> Champion | None:
+        """What is served where the registry has named nothing yet: looked for once."""
+        with self._loading:  # by the thread, or by a start that will not wait for it
+            if not self._copy_tried:
+                self._copy, self._copy_tried = load_copy(self._settings), True
+                if self._copy is not None:
+                    self._champion.hold(self._copy)
+            return self._copy or self._floor
+
+    @cached_property
+    def _floor(self) -> Champion | None:
+        return load_floor(self._settings)
+
+    def _put(self, served: Served) -> None:
+        before, self._served = self._served, served
+        if served.error is not None and served.error != before.error:
+            logger.error("champion_not_loaded", reason=served.error, kept=_version(served.champion))
+        for alias, now, then in (
+            ("champion", served.champion, before.champion),
+            ("challenger", served.challenger, before.challenger),
+        ):
+            if _version(now) != _version(then):
+                logger.info(f"{alias}_changed", version=_version(now), before=_version(then))
 
     def _watch(self) -> None:
         self.refresh()
         self._looked.set()
         while not self._stop.wait(self._settings.model_poll_seconds):
             self.refresh()
-
-
-def _words(failure: Exception) -> str:
-    return failure.message if isinstance(failure, PhotoRecommenderError) else f"{type(failure).__name__}: {failure}"
 
 
 def _version(champion: Champion | None) -> str | None:

@@ -39,6 +39,7 @@ def serve(
         f"{PREFIX}HOST": host,
         f"{PREFIX}PORT": str(port),
         "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_CONFIG_OPTIONS": f"services.photo_recommender.workers={settings.workers}",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
@@ -71,8 +72,10 @@ def recommend(
         answer = runtime.recommender.recommend(user_id, limit=limit)
     finally:
         runtime.engine.dispose()
-    if runtime.watch.served.error is not None:
-        typer.secho(f"warning: ranked without a model: {runtime.watch.served.error}", err=True, fg=typer.colors.YELLOW)
+    served = runtime.watch.served
+    if served.error is not None:
+        model = "without a model" if served.champion is None else f"with version {served.champion.version}"
+        typer.secho(f"warning: ranked {model}: {served.error}", err=True, fg=typer.colors.YELLOW)
     if as_json:
         typer.echo(answer.model_dump_json(indent=2))
     else:

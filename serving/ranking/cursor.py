@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
+from training.catalog import Ids
 
 VERSION = b"1"
 MARK_BYTES = 3
@@ -50,17 +51,19 @@ def decode_cursor(cursor: str) -> frozenset[int]:
 
 
 class MarkIndex:
-    """The rows of a catalog by mark. Built once a model: 0.2 s for a million photos."""
+    """The rows of a catalog by mark. Built once a model, by each process: 0.5 s and 8 MB for a million photos."""
 
-    def __init__(self, photo_ids: Sequence[str] | NDArray[np.object_]) -> None:
-        marks = np.fromiter((mark(photo_id) for photo_id in photo_ids), dtype=np.int64, count=len(photo_ids))
-        self._rows = np.argsort(marks, kind="stable")
+    def __init__(self, photo_ids: Sequence[str] | Ids) -> None:
+        marks = np.fromiter((mark(photo_id) for photo_id in photo_ids), dtype=np.int32, count=len(photo_ids))
+        self._rows = np.argsort(marks, kind="stable").astype(np.int32)
         self._marks = marks[self._rows]
 
     def rows(self, shown: Iterable[int]) -> NDArray[np.int64]:
         """Every row whose photo has one of these marks, int64 (n,)."""
-        wanted = np.fromiter(shown, dtype=np.int64)
+        wanted = np.fromiter(shown, dtype=np.int32)
         starts = np.searchsorted(self._marks, wanted, side="left")
-        stops = np.searchsorted(self._marks, wanted, side="right")
-        parts = [self._rows[a:b] for a, b in zip(starts, stops, strict=True)]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        counts = np.searchsorted(self._marks, wanted, side="right") - starts
+        before = np.cumsum(counts) - counts
+        places = np.repeat(starts - before, counts) + np.arange(counts.sum())
+        rows: NDArray[np.int64] = self._rows[places].astype(np.int64)
+        return rows

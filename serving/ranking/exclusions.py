@@ -1,8 +1,9 @@
 """What must not be shown: the one place that decides it, for every way to a wall.
 
-A photo that the person favorited, dismissed or took, or that a dismissed person took; one that is gone from Flickr or
-not safe for everybody; and, within one walk down a wall, one that was shown before. What was taken down a moment ago
-never comes as far as here: its card is held back (`Cards` in serving/cards.py).
+A photo that the person favorited, dismissed or took, or that a dismissed person took; one that they saw too often
+(`Repetition` in pipelines/shown.py); one that is gone from Flickr or not safe for everybody; and, within one walk down
+a wall, one that was shown before. What was taken down a moment ago never comes as far as here: its card is held back
+(`Cards` in serving/cards.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from features.online import PhotoCard
 from features.user_state import UserState
-from serving.champion.watch import Champion
+from serving.champion.served import Champion
 from serving.ranking.cursor import mark
 
 SAFE = 0
@@ -36,9 +37,12 @@ class Exclusions:
     shown: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, state: UserState, shown: frozenset[int] = frozenset()) -> Exclusions:
+    def of(
+        cls, state: UserState, shown: frozenset[int] = frozenset(), tired: frozenset[str] = frozenset()
+    ) -> Exclusions:
+        """What the person's state keeps from them; `tired`: photos that they saw too often."""
         return cls(
-            photo_ids=frozenset(state.favorite_ids).union(state.dismissed_ids),
+            photo_ids=frozenset(state.favorite_ids).union(state.dismissed_ids, tired),
             owner_ids=frozenset(state.dismissed_people).union((state.user_id,)),
             shown=shown,
         )

@@ -1,4 +1,7 @@
-"""From candidates to a page: what may be shown, with not too much of one owner."""
+"""From candidates to a page: what may be shown, with not too much of one owner.
+
+Candidates come in the order of the page (serving/ranking/sources.py); a page only leaves some out.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,8 @@ from itertools import islice
 
 from features.online import PhotoCard
 from serving.ranking.exclusions import Exclusions
+from serving.ranking.rerank import OWNER_CAP
 from serving.ranking.sources import Candidate
-
-OWNER_CAP = 3
-"""Photos of one owner on a page, while others have any left."""
 
 PATIENCE = 600
 """Photos passed over for the cap before a page is filled with them after all."""
@@ -28,9 +29,13 @@ ReadCards = Callable[[Sequence[str]], dict[str, PhotoCard]]
 
 
 def fill_page(
-    candidates: Iterable[Candidate], exclusions: Exclusions, read_cards: ReadCards, limit: int
+    candidates: Iterable[Candidate],
+    exclusions: Exclusions,
+    read_cards: ReadCards,
+    limit: int,
+    owner_cap: int = OWNER_CAP,
 ) -> list[Placed]:
-    """The first `limit` candidates that may be shown, at most `OWNER_CAP` of an owner.
+    """The first `limit` candidates that may be shown, at most `owner_cap` of an owner (0: as many as there are).
 
     Where that leaves places free, those that were over the cap fill them, in their order. Cards are read in growing
     chunks, so a filter that refuses nearly everything costs few reads.
@@ -53,7 +58,7 @@ def fill_page(
             card = found.get(photo_id)
             if card is None or not exclusions.allow(card):
                 continue
-            if owners[card.owner_id] >= OWNER_CAP:
+            if owner_cap and owners[card.owner_id] >= owner_cap:
                 held.append(Placed(candidate, card))
                 continue
             owners[card.owner_id] += 1

@@ -1,4 +1,4 @@
-"""The one ranking, for every face of the service: retrieve, leave out what must not be shown, cap owners, explain.
+"""The one ranking, for every face of the service: retrieve, re-rank, leave out what must not be shown, explain.
 
 Sources are walked in the order of their worth (the champion's taste, the neighbors' favorites, what is popular), each
 as far as the page needs it; `strategy` names the one that the page begins with.
@@ -6,8 +6,8 @@ as far as the page needs it; `strategy` names the one that the page begins with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
@@ -15,8 +15,10 @@ from features.actions import actions_after
 from features.online import OnlineFeatures
 from features.user_state import UserState, apply_actions
 from pipelines.privacy.suppression import Suppression
+from pipelines.shown import Memory, Repetition, first_shown, recall
 from serving import cards
 from serving.answers import (
+    Person,
     RankedPhoto,
     Reason,
     Recommendation,
@@ -25,20 +27,29 @@ from serving.answers import (
     Strategy,
     Thumbnail,
 )
-from serving.champion.watch import Served
+from serving.champion.served import Served
 from serving.errors import NoModelError, UnknownPhotoError
+from serving.last_known import Reads, watched_reads
+from serving.observation import observe_snapshot, observed_recommendation, stage
 from serving.ranking.cursor import MAX_SHOWN, decode_cursor, encode_cursor, mark
 from serving.ranking.exclusions import Exclusions, is_showable
 from serving.ranking.page import Placed, fill_page
 from serving.ranking.people import people_to_follow
-from serving.ranking.reasons import reasons_of_page
-from serving.ranking.sources import sources_of
+from serving.ranking.reasons import neighbors_of_page, reasons_of_page
+from serving.ranking.rerank import Weights, seed_of
+from serving.ranking.sources import Candidate, Placing, sources_of
+
+EPOCH = date(1970, 1, 1)
+
+REMEMBERED_DEPTH = 2_000
+"""Candidates of each source that are looked at while cards come from memory: far from all photos have one there."""
 
 
 class Recommender:
     """Ranks for one person at a time; thread-safe, holds no state of a person.
 
-    served: what to rank with now, read once a request; suppression: who was erased (None: nobody can be).
+    served: what to rank with now, read once a request; suppression: who was erased (None: nobody can be); repetition:
+    when a photo was shown too often; weights: of re-ranking, none but the owner cap without them.
     """
 
     def __init__(
@@ -47,10 +58,14 @@ class Recommender:
         online: OnlineFeatures,
         served: Callable[[], Served],
         suppression: Suppression | None = None,
+        repetition: Repetition | None = None,
+        weights: Weights | None = None,
     ) -> None:
         self._engine = engine
         self._online = online
         self._served = served
+        self._repetition = repetition or Repetition()
+        self._weights = weights or Weights()
         self.cards = cards.Cards(online, engine, suppression)
 
     def state(self, user_id: str) -> UserState:
@@ -59,25 +74,56 @@ class Recommender:
         return apply_actions(snapshot, actions_after(self._engine, user_id, snapshot.watermark))
 
     def recommend(
-        self, user_id: str, *, limit: int = 30, people: int = 5, explain: bool = True, cursor: str | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int = 30,
+        people: int = 5,
+        explain: bool = True,
+        cursor: str | None = None,
+        own: bool = True,
     ) -> Recommendation:
         """A page of the person's wall. Somebody unknown gets what is popular, with coverage 0.
 
-        Raises InvalidInputError for a cursor that can't be read.
+        own: False for the eyes of others, who are not told what the person saw when. Raises InvalidInputError for a
+        cursor that can't be read.
         """
-        served = self._served()
+        with observed_recommendation() as observed, watched_reads() as reads:
+            answer = self._wall(user_id, limit, people, explain, cursor, own, reads)
+            answer.degraded = answer.degraded or reads.stale
+            observed(answer.strategy, answer.model_version, answer.degraded)
+        return answer
+
+    def _wall(
+        self, user_id: str, limit: int, people: int, explain: bool, cursor: str | None, own: bool, reads: Reads
+    ) -> Recommendation:
+        served = self._served().to(user_id)
         shown = decode_cursor(cursor) if cursor else frozenset[int]()
-        state = self.state(user_id)
-        neighbors = self._online.neighbor_candidates(user_id)
-        exclusions = Exclusions.of(state, shown)
+        with stage("features"):
+            state = self.state(user_id)
+            neighbors = self._online.neighbor_candidates(user_id)
+            memory = recall(self._engine, user_id, self._repetition, datetime.now(UTC))
+        observe_snapshot(state.updated_at)
+        exclusions = Exclusions.of(state, shown, memory.tired)
         history = served.champion.bundle.history(state) if served.champion else None
-        sources = sources_of(served, history, neighbors, exclusions, limit)
-        page = fill_page((c for source in sources for c in source), exclusions, self.cards.photos, limit)
+        sources = sources_of(served, history, neighbors, exclusions, limit, self._placing(user_id, memory))
+        with stage("filter"):
+            page = fill_page(_walk(sources, reads), exclusions, self.cards.photos, limit, self._weights.owner_cap)
         strategy: Strategy = page[0].candidate.strategy if page else "popular"
         reasons: dict[str, list[Reason]] = {}
         reason_photos: dict[str, Thumbnail] = {}
+        favoriters: dict[str, list[str]] = {}
+        reason_people: dict[str, Person] = {}
         if explain and served.champion and history is not None:
-            reasons, reason_photos = reasons_of_page(self.cards, served.champion, history, page)
+            with stage("reasons"):
+                reasons, reason_photos = reasons_of_page(self.cards, served.champion, history, page)
+        if explain:
+            with stage("reasons"):
+                favoriters, reason_people = neighbors_of_page(self.cards, state, neighbors, exclusions, page)
+        with stage("people"):
+            to_follow = people_to_follow(
+                self.cards, state, neighbors, exclusions, people, page, served.champion, history
+            )
         return Recommendation(
             user_id=user_id,
             user=cards.people(self._online, [user_id])[0],
@@ -85,12 +131,42 @@ class Recommender:
             degraded=_is_degraded(served, state, strategy),
             coverage=neighbors.coverage if neighbors else 0.0,
             model_version=served.champion.version if served.champion else None,
+            variant=served.variant,
             generated_at=datetime.now(UTC),
             next_cursor=_next_cursor(shown, page, limit),
-            photos=[_ranked(placed, reasons) for placed in page],
-            people=people_to_follow(self.cards, state, neighbors, exclusions, people),
+            photos=self._ranked(page, reasons, favoriters, user_id if own else None, memory),
+            people=to_follow,
             reason_photos=reason_photos,
+            reason_people=reason_people,
         )
+
+    def _placing(self, user_id: str, memory: Memory) -> Placing:
+        today = datetime.now(UTC).date()
+        seed, days = seed_of(user_id, today), (today - EPOCH).days
+        return Placing(self._weights, seed, days, self._online.photo_cards, memory.visits)
+
+    def _ranked(
+        self,
+        page: Sequence[Placed],
+        reasons: dict[str, list[Reason]],
+        favoriters: dict[str, list[str]],
+        person: str | None,
+        memory: Memory,
+    ) -> list[RankedPhoto]:
+        """The page's photos, with what is between them and the person; None: nothing of that is told."""
+        ids = [placed.card.photo_id for placed in page]
+        since = first_shown(self._engine, person, ids) if person is not None and ids else {}
+        return [
+            RankedPhoto(
+                **cards.photo_fields(placed.card),
+                score=placed.candidate.score,
+                new=person is not None and memory.is_new(placed.card.photo_id),
+                first_recommended_at=since.get(placed.card.photo_id),
+                reasons=reasons.get(placed.card.photo_id, []),
+                neighbors=favoriters.get(placed.card.photo_id, []),
+            )
+            for placed in page
+        ]
 
     def similar(self, photo_id: str, limit: int = 20) -> SimilarPhotos:
         """Photos that the same people like, the most alike first.
@@ -105,13 +181,23 @@ class Recommender:
         if row is None:
             raise UnknownPhotoError(f"model {champion.version} knows no photo {photo_id!r}", field="photo_id")
         rows, scores = bundle.similar(row, 2 * limit + 20)
-        found = self.cards.photos([bundle.photo_ids[other] for other in rows])
+        with watched_reads() as reads:
+            found = self.cards.photos([bundle.photo_ids[other] for other in rows])
         alike: list[SimilarPhoto] = []
         for other, score in zip(rows, scores.tolist(), strict=True):
             card = found.get(bundle.photo_ids[other])
             if card is not None and is_showable(card) and len(alike) < limit:
                 alike.append(SimilarPhoto(**cards.photo_fields(card), score=score))
-        return SimilarPhotos(photo_id=photo_id, model_version=champion.version, photos=alike)
+        return SimilarPhotos(photo_id=photo_id, model_version=champion.version, degraded=reads.stale, photos=alike)
+
+
+def _walk(sources: Iterator[Iterator[Candidate]], reads: Reads) -> Iterator[Candidate]:
+    """The sources' candidates, one source after another."""
+    for source in sources:
+        for place, candidate in enumerate(source):
+            if reads.stale and place >= REMEMBERED_DEPTH:
+                break
+            yield candidate
 
 
 def _is_degraded(served: Served, state: UserState, strategy: Strategy) -> bool:
@@ -127,13 +213,3 @@ def _next_cursor(shown: frozenset[int], page: Sequence[Placed], limit: int) -> s
     if len(page) < limit or len(after) + limit > MAX_SHOWN:
         return None
     return encode_cursor(after)
-
-
-def _ranked(placed: Placed, reasons: dict[str, list[Reason]]) -> RankedPhoto:
-    card, score = placed.card, placed.candidate.score
-    return RankedPhoto(
-        **cards.photo_fields(card),
-        score=score,
-        new=cards.is_new(card, datetime.now(UTC)),
-        reasons=reasons.get(card.photo_id, []),
-    )

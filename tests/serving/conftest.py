@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from features.database import open_database
 from features.settings import PREFIX, Settings, get_settings
 from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
-from serving.champion.watch import Served
+from serving.champion.served import Served
 from serving.ranking.recommender import Recommender
 from serving.runtime import Runtime
 from tests.serving.browser import Browser, application_of, application_routes, client_of

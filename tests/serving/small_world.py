@@ -21,8 +21,11 @@ from features.user_state import UserState
 from pipelines.privacy.suppression import Suppression
 from pipelines.queue.messages import open_queue
 from serving.accounts.tokens import open_vault
-from serving.champion.watch import Champion, ChampionWatch, load_champion
+from serving.champion.loading import load_champion
+from serving.champion.served import Champion
+from serving.champion.watch import ChampionWatch
 from serving.impressions import Impressions
+from serving.last_known import LastKnown
 from serving.ranking.recommender import Recommender
 from serving.runtime import Runtime
 from training.bundle import save_bundle
@@ -195,7 +198,8 @@ def make_runtime(world: World, engine: sa.Engine, settings: Settings) -> Runtime
     """A runtime over the world, whose registry holds one champion."""
     watch = ChampionWatch(settings, Registry(("7", world.bundles["als"])).find, lambda _: world.popular)
     watch.refresh()
-    recommender = Recommender(engine, world.online, lambda: watch.served)
+    online = LastKnown(world.settings, lambda: watch.served)
+    recommender = Recommender(engine, online, lambda: watch.served)
     queue, vault = open_queue(settings, engine), open_vault(settings)
-    impressions = Impressions(settings, Suppression(settings, engine))
-    return Runtime(settings, engine, queue, world.online, watch, recommender, vault, impressions)
+    impressions = Impressions(settings, engine, Suppression(settings, engine))
+    return Runtime(settings, engine, queue, online, watch, recommender, vault, impressions)

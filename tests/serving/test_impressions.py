@@ -16,10 +16,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from features.database import shown
 from features.lake import Lake
 from features.schema import IMPRESSIONS
 from features.settings import Settings
 from pipelines.privacy.suppression import Suppression
+from pipelines.shown import note_shown
 from serving.impressions import KEPT_BATCHES, Impression, Impressions
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -36,7 +38,7 @@ def patient(settings: Settings) -> Settings:
 @pytest.fixture
 def buffer(patient: Settings, engine: sa.Engine) -> Impressions:
     """A buffer whose thread has not been started: it commits when it is told to."""
-    return Impressions(patient, Suppression(patient, engine))
+    return Impressions(patient, engine, Suppression(patient, engine))
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def dropped(reason: str = "full") -> float:
 
 
 def test_a_commit_holds_all_that_was_added_since_the_last_one_as_it_was(buffer: Impressions, lake: Lake) -> None:
-    buffer.add([Impression(ANNA, "1", 4, "7", "calm", NOW)])
+    buffer.add([Impression(ANNA, "1", 4, "7", "calm", NOW, own_wall=True)])
     buffer.add([Impression("", "2", 0, "", "", NOW)])
     buffer.flush()
     assert lake.version(IMPRESSIONS) == 1  # 0 is the table without rows
@@ -86,8 +88,8 @@ def test_a_commit_holds_all_that_was_added_since_the_last_one_as_it_was(buffer: 
     for row in rows.values():
         assert NOW < row.pop("created_timestamp") <= datetime.now(UTC)
     assert rows == {
-        "1": {"user_id": ANNA, "rank": 4, "model_version": "7", "variant": "calm", "shown_at": NOW},
-        "2": {"user_id": "", "rank": 0, "model_version": "", "variant": "", "shown_at": NOW},
+        "1": {"user_id": ANNA, "rank": 4, "model_version": "7", "variant": "calm", "shown_at": NOW, "own_wall": True},
+        "2": {"user_id": "", "rank": 0, "model_version": "", "variant": "", "shown_at": NOW, "own_wall": None},
     }
 
 
@@ -120,7 +122,7 @@ def test_few_rows_are_committed_when_they_have_waited_long_enough(
     settings: Settings, engine: sa.Engine, lake: Lake
 ) -> None:
     quick = settings.model_copy(update={"impressions_seconds": 0.2})
-    buffer = Impressions(quick, Suppression(quick, engine))
+    buffer = Impressions(quick, engine, Suppression(quick, engine))
     buffer.start()
     try:
         for photo_id in ("1", "2"):
@@ -137,6 +139,58 @@ def test_stopping_commits_what_waits_and_ends_the_thread(buffer: Impressions, la
     assert held(lake) == ["1"]
     assert "impressions" not in {thread.name for thread in threading.enumerate()}
     assert logs == []
+
+
+# What walls go by
+
+
+def remembered(engine: sa.Engine) -> dict[tuple[str, str], int]:
+    """On how many visits each photo was shown to each user, as walls know it."""
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(shown.c.user_id, shown.c.photo_id, shown.c.visits))
+        return {(user_id, photo_id): visits for user_id, photo_id, visits in rows}
+
+
+def test_only_what_was_on_ones_own_wall_is_remembered_for_it(buffer: Impressions, engine: sa.Engine) -> None:
+    for photo_id, user_id, own_wall in (("1", ANNA, True), ("2", ANNA, False), ("3", ANNA, None), ("4", "", False)):
+        buffer.add([Impression(user_id, photo_id, 0, "7", "", NOW, own_wall)])
+    buffer.flush()
+    assert remembered(engine) == {(ANNA, "1"): 1}
+
+
+def test_a_photo_seen_on_anothers_wall_first_is_still_remembered_for_ones_own(
+    buffer: Impressions, engine: sa.Engine, lake: Lake
+) -> None:
+    for own_wall in (False, True):
+        buffer.add([Impression(ANNA, "1", 0, "7", "", NOW, own_wall)])
+    buffer.flush()
+    assert remembered(engine) == {(ANNA, "1"): 1}
+    assert held(lake) == ["1", "1"]
+
+
+def test_what_is_committed_again_as_the_lake_was_away_counts_as_one_visit(
+    buffer: Impressions, engine: sa.Engine, lake: Lake, broken_lake: Path
+) -> None:
+    buffer.add([Impression(ANNA, "1", 0, "7", "", NOW, own_wall=True)])
+    buffer.flush()
+    assert remembered(engine) == {(ANNA, "1"): 1}
+    broken_lake.unlink()
+    buffer.flush()
+    assert (remembered(engine), held(lake)) == ({(ANNA, "1"): 1}, ["1"])
+
+
+def test_a_database_that_takes_nothing_keeps_the_batch_for_both(
+    buffer: Impressions, engine: sa.Engine, lake: Lake, logs: list[Any]
+) -> None:
+    buffer.add([Impression(ANNA, "1", 0, "7", "", NOW, own_wall=True)])
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE shown RENAME TO away")
+    buffer.flush()
+    assert (held(lake), [entry["event"] for entry in logs]) == ([], ["impressions_not_written"])
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO shown")
+    buffer.flush()
+    assert (remembered(engine), held(lake)) == ({(ANNA, "1"): 1}, ["1"])
 
 
 # A lake in trouble
@@ -169,7 +223,7 @@ def test_the_thread_goes_on_by_itself_when_the_lake_is_back(
     settings: Settings, engine: sa.Engine, lake: Lake, broken_lake: Path, logs: list[Any]
 ) -> None:
     quick = settings.model_copy(update={"impressions_seconds": 0.05})
-    buffer = Impressions(quick, Suppression(quick, engine))
+    buffer = Impressions(quick, engine, Suppression(quick, engine))
     buffer.start()
     try:
         buffer.add(seen("1"))
@@ -236,7 +290,8 @@ def test_whatever_happens_every_photo_that_was_not_dropped_arrives(
     patient: Settings, engine: sa.Engine, tmp_path_factory: pytest.TempPathFactory, events: list[list[int] | str]
 ) -> None:
     path = tmp_path_factory.mktemp("lake") / "lake"
-    buffer = Impressions(patient.model_copy(update={"lake_uri": str(path)}), Suppression(patient, engine))
+    elsewhere = patient.model_copy(update={"lake_uri": str(path)})
+    buffer = Impressions(elsewhere, engine, Suppression(patient, engine))
     before, added = dropped(), 0
     for number, event in enumerate(events):
         if isinstance(event, list):
@@ -265,6 +320,21 @@ def test_what_somebody_saw_who_was_erased_meanwhile_stays_out_of_the_lake(
     Suppression(patient, engine).suppress(ANNA)
     buffer.flush()
     assert held(lake) == ["2", "3"]
-    buffer.add(seen("4"))
+    buffer.add([Impression(ANNA, "4", 0, "7", "", NOW, own_wall=True)])
     buffer.flush()
     assert held(lake) == ["2", "3"]
+    assert remembered(engine) == {}
+
+
+def test_an_erasure_in_the_middle_of_a_commit_leaves_nothing_behind(
+    buffer: Impressions, patient: Settings, engine: sa.Engine, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note_after_the_erasure_has_looked(*arguments: Any) -> None:
+        Suppression(patient, engine).suppress(ANNA)
+        note_shown(*arguments)
+
+    monkeypatch.setattr("serving.impressions.note_shown", note_after_the_erasure_has_looked)
+    buffer.add(Impression(user_id, "1", 0, "7", "", NOW, own_wall=True) for user_id in (ANNA, BEN))
+    buffer.flush()
+    assert remembered(engine) == {(BEN, "1"): 1}
+    assert lake.scan(IMPRESSIONS).column("user_id").to_pylist() == [BEN]

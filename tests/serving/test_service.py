@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from unittest.mock import Mock
 
 import httpx
 import pyarrow as pa
 import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
 
 from features.batch import POPULAR
 from features.builds import Build, Builds, new_version
 from features.feature_tables import POPULAR_SCHEMA
-from features.settings import PREFIX, Settings
+from features.settings import Settings
 from serving.answers import Recommendation, SimilarPhotos
-from serving.commands import serve as commands
 from tests.serving.conftest import World, of_style, state_of, style_of
+from tests.serving.running_service import Service, running
 from training.gate import Decision
 from training.tracking import TrainingRun
 
@@ -38,39 +40,8 @@ REPOSITORY = Path(__file__).parents[2]
 KEY = "a-long-key-of-the-service"
 SECRET = "72157-a-secret-that-nobody-may-ship"
 USER = "97@N09"
-READY_SECONDS, STOP_SECONDS = 150.0, 20.0
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service that is ready."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=30)
-
-    def post(self, path: str, body: object, key: str | None = KEY) -> httpx.Response:
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        return httpx.post(f"{self.url}{path}", json=body, headers=headers, timeout=30)
-
-    def stop(self) -> float:
-        """SIGTERM; how many seconds it took."""
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(STOP_SECONDS)
-        return time.monotonic() - began
-
-
-def is_ready(service: Service) -> bool:
-    try:
-        return service.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
@@ -129,42 +100,11 @@ def home(world: World, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def what_serve_starts(port: int) -> tuple[list[str], dict[str, str]]:
-    """(command, environment) in whose favor `photo-recommender serve --port …` gives its process up."""
-    with pytest.MonkeyPatch.context() as patch:
-        execve = Mock()
-        patch.setattr(os, "execve", execve)
-        commands.serve(host="127.0.0.1", port=port)
-    _, command, environment = execve.call_args.args
-    return command, environment
-
-
 @pytest.fixture(scope="module")
 def service(bento: Path, home: Settings, free_port: Callable[[], int]) -> Iterator[Service]:
     """The bento's service, ready."""
-    port, log = free_port(), home.home.parent / "service.log"
-    command, environment = what_serve_starts(port)
-    command[command.index("serving.service:PhotoRecommender")] = str(bento)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment | home.environment() | {f"{PREFIX}PORT": str(port)},
-            cwd=log.parent,
-            start_new_session=True,
-        )
-    service = Service(f"http://127.0.0.1:{port}", process, log)
-    try:
-        deadline = time.monotonic() + READY_SECONDS
-        while not is_ready(service):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+    with running(home, free_port(), str(bento)) as service:
         yield service
-    finally:
-        if process.poll() is None:
-            service.stop()
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +213,27 @@ def test_what_the_door_lets_through_wrong_is_refused_in_our_shape(service: Servi
     assert refusal(service.post("/recommend", " " * 70_000)) == (413, "too_large", "body")
 
 
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("path", ["/recommend", "/similar"])
+def test_no_body_of_whatever_shape_makes_a_bento_api_fail(service: Service, path: str) -> None:
+    schema = schemathesis.openapi.from_dict(service.get("/docs.json").json())
+    bodies = (schema[path]["POST"].as_strategy(generation_mode=mode) for mode in GenerationMode)
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.one_of(bodies), st.booleans())
+    def ask(case: schemathesis.Case, of_somebody: bool) -> None:
+        if of_somebody and isinstance(case.body, dict):
+            case.body |= {"user_id": USER, "photo_id": "1000"}
+        request = case.as_transport_kwargs(base_url=service.url)
+        request["headers"]["Authorization"] = f"Bearer {KEY}"
+        answer = requests.request(**request, timeout=30)
+        assert answer.status_code < 500, answer.text
+        if answer.status_code == 422:
+            assert answer.json()["error"]["field"]
+
+    ask()
+
+
 @pytest.mark.parametrize(
     ("path", "content_type"),
     [
@@ -304,9 +265,12 @@ def test_the_documents_describe_both_faces(service: Service) -> None:
 
 def test_requests_are_counted_by_what_was_asked_for(service: Service) -> None:
     service.post("/recommend", {"user_id": USER})
+    service.get(f"/api/users/{USER}/recommendations")
     metrics = service.get("/metrics").text
-    counted = [line for line in metrics.splitlines() if line.startswith("bentoml_service_request_total{")]
-    assert any('endpoint="/recommend"' in line and 'http_response_code="200"' in line for line in counted)
+    for endpoint, method in (("/recommend", "POST"), ("/api/users/{user_id}/recommendations", "GET")):
+        counted = f'photo_recommender_requests_total{{endpoint="{endpoint}",method="{method}",status="200"}}'
+        assert counted in metrics
+    assert USER not in metrics
 
 
 def test_beside_what_it_counts_stands_the_state_that_all_processes_share(service: Service) -> None:
@@ -360,7 +324,7 @@ SPELLINGS = ("/recommend", "/similar", "/%72ecommend", "/recommend/", "//recomme
 @pytest.mark.parametrize("path", SPELLINGS)
 def test_without_the_key_no_spelling_of_a_bento_api_answers(service: Service, path: str) -> None:
     for key in (None, "wrong"):
-        answer = service.post(path, {"user_id": USER, "photo_id": "1000"}, key)
+        answer = service.post(path, {"user_id": USER, "photo_id": "1000"}, key=key)
         assert refusal(answer)[:2] in ((401, "wrong_key"), (405, "method_not_allowed"))
 
 

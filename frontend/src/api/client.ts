@@ -9,6 +9,7 @@ import type {
   SandboxPerson,
   Session,
   ShownPhoto,
+  Variant,
 } from "./types";
 
 /** Flickr's terms: at most 30 photos of other people on a page of results. */
@@ -92,9 +93,14 @@ export function reportBroken(photoId: string): Promise<void> {
   return call("POST", `/photos/${part(photoId)}/broken`);
 }
 
-/** Says which photos of one ranking were really visible; it arrives though the page is being left. */
-export function reportShown(modelVersion: string, shown: ShownPhoto[]): Promise<void> {
-  return call("POST", "/me/impressions", { model_version: modelVersion, shown }, true);
+/** Says which photos of one ranking were really visible on `wall`; it arrives though the page is being left. */
+export function reportShown(
+  wall: string,
+  ranking: { model: string; variant: Variant },
+  shown: ShownPhoto[],
+): Promise<void> {
+  const { model, variant } = ranking;
+  return call("POST", "/me/impressions", { wall, model_version: model, variant, shown }, true);
 }
 
 /** The person's words for whatever was thrown. */

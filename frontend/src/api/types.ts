@@ -63,8 +63,13 @@ export interface Photo {
   height: number | null;
   page_url: string;
   score: number;
+  /** On the viewer's own wall: no earlier visit of theirs showed it. */
   new: boolean;
+  /** When their wall first showed it; null: never, or the viewer is somebody else. */
+  first_recommended_at: string | null;
   reasons: Reason[];
+  /** Who near in taste faved it, where that is why it is here; nearest first. */
+  neighbors: string[];
 }
 
 export interface RecommendedPerson extends Person {
@@ -74,6 +79,8 @@ export interface RecommendedPerson extends Person {
 
 export type Strategy = "personalized" | "neighbors" | "popular";
 
+export type Variant = "champion" | "challenger";
+
 export interface Recommendations {
   user_id: string;
   user: Person;
@@ -81,11 +88,14 @@ export interface Recommendations {
   degraded: boolean;
   coverage: number;
   model_version: string | null;
+  /** Which of the models that share the walls ranked this one. */
+  variant: Variant;
   generated_at: string;
   next_cursor: string | null;
   photos: Photo[];
   people: RecommendedPerson[];
   reason_photos: Record<string, ReasonPhoto>;
+  reason_people: Record<string, Person>;
 }
 
 /** A photo that was visible; `rank` is its place on the wall, the first is 0. */

@@ -6,7 +6,7 @@ import { computed, ref } from "vue";
 
 import * as api from "../api/client";
 import { followProgress, isFinished } from "../api/progress";
-import type { Person, Photo, Progress, ReasonPhoto, Recommendations, RecommendedPerson } from "../api/types";
+import type { Person, Photo, Progress, ReasonPhoto, Recommendations, RecommendedPerson, Variant } from "../api/types";
 import { useActions } from "./actions";
 import { useNotices } from "./notices";
 import { useSession } from "./session";
@@ -15,6 +15,12 @@ type Standing = Pick<Recommendations, "strategy" | "degraded" | "coverage">;
 
 /** While a pull runs, the wall is ranked anew at most this often. */
 const LIVE_REFRESH_MS = 3_000;
+
+/** What a page was ranked with; `model` is empty when no model was. */
+export interface Ranking {
+  model: string;
+  variant: Variant;
+}
 
 export const useWall = defineStore("wall", () => {
   const actions = useActions();
@@ -27,6 +33,7 @@ export const useWall = defineStore("wall", () => {
   const rankedPhotos = ref<Photo[]>([]);
   const rankedPeople = ref<RecommendedPerson[]>([]);
   const reasonPhotos = ref<Record<string, ReasonPhoto>>({});
+  const reasonPeople = ref<Record<string, Person>>({});
   /** Photos whose picture did not load though others did: left out from then on, and reported. */
   const brokenPhotos = ref(new Set<string>());
   const cursor = ref<string | null>(null);
@@ -66,7 +73,7 @@ export const useWall = defineStore("wall", () => {
   /** Photos whose picture did not load before any did: as likely the connection as the photo. */
   const suspects = new Set<string>();
   /** The model that ranked each photo: a page may come from a newer one than the page before it. */
-  const rankedBy = new Map<string, string | null>();
+  const rankedBy = new Map<string, Ranking>();
   let anyPicture = false;
   let visit = 0;
   let lastRanking = 0;
@@ -92,6 +99,7 @@ export const useWall = defineStore("wall", () => {
     rankedBy.clear();
     rankedPeople.value = [];
     reasonPhotos.value = {};
+    reasonPeople.value = {};
     cursor.value = null;
     loading.value = loadingMore.value = false;
     error.value = moreError.value = null;
@@ -123,6 +131,7 @@ export const useWall = defineStore("wall", () => {
       rememberModel(answer.photos, answer);
       rankedPeople.value = answer.people;
       reasonPhotos.value = answer.reason_photos;
+      reasonPeople.value = answer.reason_people;
       cursor.value = answer.next_cursor;
     } catch (failure) {
       if (outdated()) return;
@@ -134,12 +143,13 @@ export const useWall = defineStore("wall", () => {
   }
 
   function rememberModel(ranked: Photo[], answer: Recommendations): void {
-    for (const photo of ranked) rankedBy.set(photo.photo_id, answer.model_version);
+    const ranking = { model: answer.model_version ?? "", variant: answer.variant };
+    for (const photo of ranked) rankedBy.set(photo.photo_id, ranking);
   }
 
-  /** Which model ranked the photo; empty when none did. */
-  function modelOf(photoId: string): string {
-    return rankedBy.get(photoId) ?? "";
+  /** Which model ranked the photo. */
+  function rankingOf(photoId: string): Ranking {
+    return rankedBy.get(photoId) ?? { model: "", variant: "champion" };
   }
 
   async function loadMore(): Promise<void> {
@@ -157,6 +167,7 @@ export const useWall = defineStore("wall", () => {
       rankedPhotos.value.push(...further);
       rememberModel(further, answer);
       Object.assign(reasonPhotos.value, answer.reason_photos);
+      Object.assign(reasonPeople.value, answer.reason_people);
       cursor.value = answer.next_cursor;
     } catch (failure) {
       if (thisVisit === visit && asked === cursor.value) moreError.value = api.messageOf(failure);
@@ -233,6 +244,7 @@ export const useWall = defineStore("wall", () => {
     photos,
     people,
     reasonPhotos,
+    reasonPeople,
     own,
     loading,
     loadingMore,
@@ -249,7 +261,7 @@ export const useWall = defineStore("wall", () => {
     rank,
     loadMore,
     pull,
-    modelOf,
+    rankingOf,
     pictureLoaded,
     pictureBroken,
   };

@@ -4,7 +4,7 @@
 import { onBeforeUnmount, onMounted, onUpdated, type Ref } from "vue";
 
 import { reportShown } from "../api/client";
-import { useWall } from "../stores/wall";
+import { useWall, type Ranking } from "../stores/wall";
 
 const VISIBLE_SHARE = 0.5;
 const VISIBLE_MS = 1_000;
@@ -12,16 +12,17 @@ const REPORT_MS = 5_000;
 /** The service takes no more at once. */
 const MOST_AT_ONCE = 200;
 
-interface Sight {
+interface Sight extends Ranking {
   photo_id: string;
   rank: number;
-  model: string;
   retried: boolean;
 }
 
 /** Watches the photo cards below `root` for as long as the component that calls it is there. */
 export function useImpressions(root: Readonly<Ref<HTMLElement | null>>): void {
   const wall = useWall();
+  // What is told last is told when the next wall may be open already.
+  const wallId = wall.userId;
   const observer = new IntersectionObserver(look, { threshold: VISIBLE_SHARE });
   /** Cards on the screen, each with the clock that runs for it; none runs on a hidden page. */
   const inView = new Map<Element, number | undefined>();
@@ -57,7 +58,7 @@ export function useImpressions(root: Readonly<Ref<HTMLElement | null>>): void {
     const rank = wall.photos.findIndex((photo) => photo.photo_id === photoId);
     if (rank < 0 || seen.has(photoId)) return;
     seen.add(photoId);
-    waiting.push({ photo_id: photoId, rank, model: wall.modelOf(photoId), retried: false });
+    waiting.push({ photo_id: photoId, rank, ...wall.rankingOf(photoId), retried: false });
     nextReport ??= window.setTimeout(report, REPORT_MS);
   }
 
@@ -65,13 +66,14 @@ export function useImpressions(root: Readonly<Ref<HTMLElement | null>>): void {
     window.clearTimeout(nextReport);
     const batch = waiting.splice(0, MOST_AT_ONCE);
     nextReport = waiting.length > 0 ? window.setTimeout(report, REPORT_MS) : undefined;
-    for (const model of new Set(batch.map((sight) => sight.model)))
-      void send(model, batch.filter((sight) => sight.model === model));
+    const nameOf = (sight: Sight) => `${sight.model} ${sight.variant}`;
+    const rankings = new Map(batch.map((sight) => [nameOf(sight), sight]));
+    for (const [name, ranking] of rankings) void send(ranking, batch.filter((sight) => nameOf(sight) === name));
   }
 
-  async function send(model: string, sights: Sight[]): Promise<void> {
+  async function send(ranking: Ranking, sights: Sight[]): Promise<void> {
     try {
-      await reportShown(model, sights.map(({ photo_id, rank }) => ({ photo_id, rank })));
+      await reportShown(wallId, ranking, sights.map(({ photo_id, rank }) => ({ photo_id, rank })));
     } catch {
       waiting.push(...sights.filter((sight) => !sight.retried).map((sight) => ({ ...sight, retried: true })));
     }

@@ -5,6 +5,8 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { ANNA, person, recommendations, session } from "../examples";
 import { json, refusal, startService, unreachable, type Service } from "../service";
 
+const CHAMPION = { model: "7", variant: "champion" } as const;
+
 let client: typeof import("../../src/api/client");
 let service: Service;
 
@@ -75,7 +77,7 @@ describe("the addresses", () => {
     ["PUT /me/dismissals/people/12037949754%40N01", () => client.setPersonDismissed(ANNA, true)],
     ["DELETE /me/dismissals/people/12037949754%40N01", () => client.setPersonDismissed(ANNA, false)],
     ["POST /photos/1/broken", () => client.reportBroken("1")],
-    ["POST /me/impressions", () => client.reportShown("7", [{ photo_id: "1", rank: 0 }])],
+    ["POST /me/impressions", () => client.reportShown(ANNA, CHAMPION, [{ photo_id: "1", rank: 0 }])],
     ["POST /users/12037949754%40N01/pull", () => client.requestPull(ANNA)],
     ["GET /users/12037949754%40N01/progress", () => client.getProgress(ANNA)],
   ])("%s", async (route, call) => {

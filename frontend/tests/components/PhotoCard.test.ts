@@ -4,7 +4,7 @@ import type { VueWrapper } from "@vue/test-utils";
 import { describe, expect, it } from "vitest";
 
 import PhotoCard from "../../src/components/PhotoCard.vue";
-import { photo } from "../examples";
+import { ANNA, BEN, person, photo } from "../examples";
 import { byTestId, mountAt } from "../mounting";
 
 const FOG = { title: "Fog", image_url: "https://live.example.org/70.jpg", page_url: "https://flickr.example.org/70/" };
@@ -15,6 +15,7 @@ async function card(changes: object = {}): Promise<VueWrapper> {
     photo: photo({ photo_id: "1", title: "Sea", sizes: { m: { url: "m.jpg", width: 240, height: 160 } } }),
     box: { left: 14, top: 28, width: 300.4, height: 200 },
     reasonPhotos: {},
+    reasonPeople: {},
     faved: false,
     own: true,
     because: "Because you faved",
@@ -41,6 +42,11 @@ describe("a photo", () => {
   it("lets the browser choose the file for the room it has", async () => {
     const image = (await card()).get("img");
     expect(image.attributes()).toMatchObject({ srcset: "m.jpg 240w", sizes: "300px", alt: "Sea" });
+  });
+
+  it("that no earlier visit showed is called new, and others are not", async () => {
+    expect((await card({ photo: photo({ new: true }) })).get(byTestId("new")).text()).toBe("New");
+    expect((await card()).find(byTestId("new")).exists()).toBe(false);
   });
 
   it("is loaded at once only when it is among the first", async () => {
@@ -112,6 +118,22 @@ describe("the reasons", () => {
     expect(reasons.findAll("img").map((image) => image.attributes("alt"))).toEqual(["Fog", "Untitled photo"]);
     await why.trigger("click");
     expect(page.find(byTestId("reasons")).exists()).toBe(false);
+  });
+
+  it("are the people who faved it, where it is here for them", async () => {
+    const page = await card({
+      photo: photo({ neighbors: [ANNA, "47@N00", BEN] }),
+      reasonPeople: { [ANNA]: person(), [BEN]: person({ user_id: BEN, name: "Ben" }) },
+    });
+    const why = page.get(byTestId("why"));
+    expect(why.attributes("aria-label")).toBe("Faved by Anna, Ben");
+    await why.trigger("click");
+    const reasons = page.get(byTestId("reasons"));
+    expect(reasons.get("p").text().replace(/\s+/g, " ")).toBe("Faved by Anna, Ben");
+    expect(reasons.findAll("a").map((link) => link.attributes("href"))).toEqual([
+      "https://flickr.example.org/people/12037949754%40N01/",
+      "https://flickr.example.org/people/47058503995%40N01/",
+    ]);
   });
 
   it("are closed by Escape, and the keyboard goes back to what opened them", async () => {

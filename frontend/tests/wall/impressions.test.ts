@@ -8,7 +8,7 @@ import type { Recommendations, ShownPhoto } from "../../src/api/types";
 import { useActions } from "../../src/stores/actions";
 import { useWall } from "../../src/stores/wall";
 import { useImpressions } from "../../src/wall/impressions";
-import { ANNA, photo, photos, progress, recommendations } from "../examples";
+import { ANNA, BEN, photo, photos, progress, recommendations } from "../examples";
 import { mountAt, type Mounted } from "../mounting";
 import { json, refusal, startService, unreachable, type Service } from "../service";
 
@@ -86,15 +86,22 @@ async function pass(milliseconds: number): Promise<void> {
   await vi.advanceTimersByTimeAsync(milliseconds);
 }
 
-function reports(): { model_version: string; shown: ShownPhoto[] }[] {
-  return service.callsOf(IMPRESSIONS).map((call) => call.body as { model_version: string; shown: ShownPhoto[] });
+interface Report {
+  wall: string;
+  model_version: string;
+  variant: string;
+  shown: ShownPhoto[];
+}
+
+function reports(): Report[] {
+  return service.callsOf(IMPRESSIONS).map((call) => call.body as Report);
 }
 
 function reported(): string[] {
   return reports().flatMap(({ shown }) => shown.map(({ photo_id }) => photo_id));
 }
 
-it("tells photos that stayed on the screen for a second, with place and model, in one batch", async () => {
+it("tells photos that stayed on the screen for a second, with place, wall and model, in one batch", async () => {
   await openWall();
   show(0.5, "2");
   await pass(2_000);
@@ -104,7 +111,9 @@ it("tells photos that stayed on the screen for a second, with place and model, i
   await pass(100);
   expect(reports()).toEqual([
     {
+      wall: ANNA,
       model_version: "7",
+      variant: "champion",
       shown: [
         { photo_id: "2", rank: 1 },
         { photo_id: "3", rank: 2 },
@@ -140,8 +149,8 @@ it("tells a photo once, however often it comes into view and whatever the rankin
   show(1, "1", "3");
   await pass(6_000);
   expect(reports()).toEqual([
-    { model_version: "7", shown: [{ photo_id: "1", rank: 0 }] },
-    { model_version: "8", shown: [{ photo_id: "3", rank: 0 }] },
+    { wall: ANNA, model_version: "7", variant: "champion", shown: [{ photo_id: "1", rank: 0 }] },
+    { wall: ANNA, model_version: "8", variant: "champion", shown: [{ photo_id: "3", rank: 0 }] },
   ]);
 });
 
@@ -153,7 +162,17 @@ it("tells it again when the wall is opened again", async () => {
     page.unmount();
   }
   const shown = [{ photo_id: "1", rank: 0 }];
-  expect(reports()).toEqual(["7", "8"].map((version) => ({ model_version: version, shown })));
+  const report = (version: string) => ({ wall: ANNA, model_version: version, variant: "champion", shown });
+  expect(reports()).toEqual(["7", "8"].map(report));
+});
+
+it("tells which photos the challenger ranked", async () => {
+  await openWall({ model_version: "9", variant: "challenger" });
+  show(1, "1");
+  await pass(6_000);
+  expect(reports()).toEqual([
+    { wall: ANNA, model_version: "9", variant: "challenger", shown: [{ photo_id: "1", rank: 0 }] },
+  ]);
 });
 
 it("watches photos that come later, each told with the model that ranked it", async () => {
@@ -164,8 +183,8 @@ it("watches photos that come later, each told with the model that ranked it", as
   show(1, "3", "4");
   await pass(6_000);
   expect(reports()).toEqual([
-    { model_version: "7", shown: [{ photo_id: "3", rank: 2 }] },
-    { model_version: "8", shown: [{ photo_id: "4", rank: 3 }] },
+    { wall: ANNA, model_version: "7", variant: "champion", shown: [{ photo_id: "3", rank: 2 }] },
+    { wall: ANNA, model_version: "8", variant: "champion", shown: [{ photo_id: "4", rank: 3 }] },
   ]);
 });
 
@@ -173,7 +192,7 @@ it("tells a wall that no model ranked without one", async () => {
   await openWall({ strategy: "popular", model_version: null });
   show(1, "1");
   await pass(6_000);
-  expect(reports()).toEqual([{ model_version: "", shown: [{ photo_id: "1", rank: 0 }] }]);
+  expect(reports()).toEqual([{ wall: ANNA, model_version: "", variant: "champion", shown: [{ photo_id: "1", rank: 0 }] }]);
 });
 
 it("counts the places of the wall as it is, without what was dismissed", async () => {
@@ -212,15 +231,16 @@ it.each([
   expect(reported()).toEqual(["1"]);
 });
 
-it("tells what waits when the wall is left, and nothing after", async () => {
+it("tells what waits as seen on this wall when another is opened, and nothing after", async () => {
   const { page } = await openWall();
   show(1, "1");
   await pass(1_000);
   show(1, "2");
   await pass(500);
+  useWall().userId = BEN;
   page.unmount();
   await pass(60_000);
-  expect(reported()).toEqual(["1"]);
+  expect(reports()).toEqual([{ wall: ANNA, model_version: "7", variant: "champion", shown: [{ photo_id: "1", rank: 0 }] }]);
 });
 
 it("does not count the time of a hidden page, and begins anew when it is shown", async () => {

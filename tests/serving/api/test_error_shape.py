@@ -139,7 +139,8 @@ def test_a_malformed_body_is_refused(browser: Browser, body: bytes, status: int,
 
 
 WITHOUT_DATABASE = {
-    *("/api/openapi.json", "/api/no/such/thing", "/docs", "/docs/start.js", "/api/users/lookup", "/api/sandbox/people")
+    *("/api/openapi.json", "/api/no/such/thing", "/docs", "/docs/start.js", "/api/users/lookup", "/api/sandbox/people"),
+    "/metrics",  # says so of each part
 }
 
 

@@ -14,7 +14,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import REGISTRY
 
-from features.database import accounts
+from features.database import accounts, shown
 from features.lake import Lake
 from features.schema import IMPRESSIONS
 from features.settings import Settings
@@ -162,6 +162,49 @@ def test_only_our_own_page_is_listened_to(browser: Browser, recorded: Recorded) 
     browser.client.cookies.clear()
     assert browser.client.post(PATH, json=body, headers={"X-CSRF-Token": token}).status_code == 401
     assert recorded() == []
+
+
+# Whose wall it was
+
+
+@pytest.mark.parametrize(("wall", "own_wall"), [({"wall": ANNA}, True), ({"wall": BEN}, False), ({}, None)])
+def test_whether_it_was_ones_own_wall_is_recorded_as_the_page_says_whose_it_was(
+    sign_in: Callable[[str], Browser], recorded: Recorded, lake: Lake, wall: dict[str, str], own_wall: bool | None
+) -> None:
+    assert report(sign_in(ANNA), PHOTOS[0], **wall).status_code == 204
+    recorded()
+    assert lake.scan(IMPRESSIONS).column("own_wall").to_pylist() == [own_wall]
+
+
+def test_nobody_who_is_not_signed_in_has_a_wall_of_their_own(
+    browser: Browser, recorded: Recorded, lake: Lake, engine: sa.Engine
+) -> None:
+    assert report(browser, PHOTOS[0], wall=ANNA).status_code == 204
+    recorded()
+    assert lake.scan(IMPRESSIONS).column("own_wall").to_pylist() == [False]
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(shown)) == 0
+
+
+def test_the_persons_own_wall_goes_by_what_was_reported_and_others_do_not_see_by_what(
+    sign_in: Callable[[str], Browser], browser: Browser, recorded: Recorded, engine: sa.Engine
+) -> None:
+    anna, path = sign_in(ANNA), f"/api/users/{ANNA}/recommendations"
+    photos = [photo["photo_id"] for photo in anna.get(path).json()["photos"]]
+    report(anna, *photos[:3], wall=ANNA)
+    recorded()
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    with engine.begin() as connection:
+        connection.execute(sa.update(shown).values(first_shown_at=yesterday, last_shown_at=yesterday))
+
+    def told(browser: Browser) -> dict[str, tuple[bool, bool]]:
+        found = browser.get(path, params={"limit": 30}).json()["photos"]
+        return {photo["photo_id"]: (photo["new"], photo["first_recommended_at"] is not None) for photo in found}
+
+    assert {told(anna).get(photo_id, (False, True)) for photo_id in photos[:3]} == {(False, True)}
+    assert set(told(anna).values()) >= {(True, False)}
+    for other in (browser, sign_in(BEN)):
+        assert set(told(other).values()) == {(False, False)}
 
 
 # Too much

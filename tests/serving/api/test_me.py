@@ -9,12 +9,16 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from features.actions import Action, actions_after
 from features.batch import PopularPhotos
 from features.database import accounts, actions
+from pipelines.queue.requests import Kind as PullKind
+from pipelines.queue.requests import Priority, PullRequest
 from serving.accounts.sessions import open_session
-from serving.champion.watch import Served
+from serving.champion.served import Served
 from serving.ranking.recommender import Recommender
 from serving.runtime import Runtime
 from tests.serving.conftest import Browser, Sandbox, World, card_of, client_of, of_style, owner_of, state_of
@@ -164,6 +168,33 @@ def test_a_photo_that_is_known_here_but_gone_from_flickr_is_not_found(
     assert recorded(me) == []
 
 
+def asked_for(runtime: Runtime) -> list[tuple[str, PullKind, Priority]]:
+    requests = [PullRequest.parse(message.body) for message in runtime.queue.receive(100, 0.0)]
+    return [(request.user_id, request.kind, request.priority) for request in requests]
+
+
+def test_a_new_favorite_asks_for_its_owners_favorites_ahead_of_refreshes(
+    visitor: Browser, me: str, sandbox: Sandbox, flickr_runtime: Runtime
+) -> None:
+    ((photo_id, owner_id),) = sandbox.photos_for(me, 1)
+    for method in ("PUT", "DELETE", "PUT", "DELETE"):
+        assert visitor.change(method, f"{FAVORITES}/{photo_id}").status_code == 200
+    visitor.change("PUT", f"{DISMISSALS}/photos/{of_style(0, 1)[0]}")
+    assert asked_for(flickr_runtime) == [(owner_id, PullKind.FAVORITES, Priority.NEIGHBOR)]
+
+
+def test_a_favorite_is_made_though_its_owner_can_not_be_asked_for(
+    visitor: Browser, me: str, sandbox: Sandbox, recorded: Recorded, engine: sa.Engine, logs: list[Any]
+) -> None:
+    ((photo_id, owner_id),) = sandbox.photos_for(me, 1)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE pull_requests")
+    assert visitor.change("PUT", f"{FAVORITES}/{photo_id}").status_code == 200
+    assert recorded(me) == [("favorite", photo_id, owner_id)]
+    assert [entry["owner_id"] for entry in logs if entry["event"] == "owner_not_asked_for"] == [owner_id]
+    visitor.change("DELETE", f"{FAVORITES}/{photo_id}")
+
+
 # Dismissals
 
 
@@ -224,6 +255,51 @@ def test_taking_a_favorite_back_takes_no_dismissal_back(small_wall: Browser, me:
     for method, path in (("PUT", f"{DISMISSALS}/photos"), ("PUT", FAVORITES), ("DELETE", FAVORITES)):
         assert small_wall.change(method, f"{path}/{before[0]}").status_code == 200
     assert photo_ids(wall(small_wall, me)) == before[1:]
+
+
+# Undo
+
+CHANGES = st.tuples(
+    st.sampled_from([FAVORITES, f"{DISMISSALS}/photos", f"{DISMISSALS}/people"]),
+    st.integers(0, 3),
+    st.sampled_from(["PUT", "DELETE"]),
+)
+INVERSE = {"PUT": "DELETE", "DELETE": "PUT"}
+
+
+def held(runtime: Runtime, user_id: str) -> dict[str, set[str]]:
+    """What is true of the person now, by the address of what changes it."""
+    state = runtime.recommender.state(user_id)
+    kinds = (state.favorite_ids, state.dismissed_ids, state.dismissed_people)
+    paths = (FAVORITES, f"{DISMISSALS}/photos", f"{DISMISSALS}/people")
+    return {path: set(ids) for path, ids in zip(paths, kinds, strict=True)}
+
+
+@given(changes=st.lists(CHANGES, max_size=12))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_was_done_the_state_is_what_was_done_last_and_undoing_all_of_it_restores_the_wall(
+    small_wall: Browser, me: str, sandbox: Sandbox, flickr_runtime: Runtime, changes: list[tuple[str, int, str]]
+) -> None:
+    # On Flickr too, everything is undone in the end: the sandbox is the same for all examples.
+    photos = sandbox.photos_for(me, 4)
+    before, page = held(flickr_runtime, me), wall(small_wall, me)["photos"]
+    expected = {path: set(ids) for path, ids in before.items()}
+    done: list[tuple[str, str]] = []
+    for path, number, method in changes:
+        photo_id, owner_id = photos[number]
+        subject = owner_id if path.endswith("people") else photo_id
+        changed = (subject in expected[path]) == (method == "DELETE")
+        assert small_wall.change(method, f"{path}/{subject}").status_code == 200
+        (expected[path].add if method == "PUT" else expected[path].discard)(subject)
+        if changed:
+            done.append((method, f"{path}/{subject}"))
+        assert held(flickr_runtime, me) == expected
+    ids = {photo["photo_id"] for photo in wall(small_wall, me)["photos"]}
+    assert not ids & (expected[FAVORITES] | expected[f"{DISMISSALS}/photos"])
+    for method, path in reversed(done):
+        assert small_wall.change(INVERSE[method], path).status_code == 200
+    assert held(flickr_runtime, me) == before
+    assert wall(small_wall, me)["photos"] == page
 
 
 # What is held

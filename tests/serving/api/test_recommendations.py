@@ -40,12 +40,12 @@ def test_the_wall_is_what_the_one_ranking_says(browser: Browser, runtime: Runtim
 def test_the_answer_has_exactly_the_fields_of_the_design(browser: Browser) -> None:
     answer = browser.get(WALL).json()
     assert set(answer) == {
-        *("user_id", "user", "strategy", "degraded", "coverage", "model_version", "generated_at", "next_cursor"),
-        *("photos", "people", "reason_photos"),
+        *("user_id", "user", "strategy", "degraded", "coverage", "model_version", "variant", "generated_at"),
+        *("next_cursor", "photos", "people", "reason_photos", "reason_people"),
     }
     assert set(answer["photos"][0]) == {
         *("photo_id", "owner_id", "owner_name", "title", "image_url", "sizes", "width", "height", "page_url"),
-        *("score", "new", "reasons"),
+        *("score", "new", "first_recommended_at", "reasons", "neighbors"),
     }
     assert set(answer["photos"][0]["reasons"][0]) == {"photo_id", "weight"}
     assert set(answer["people"][0]) == {"user_id", "name", "avatar_url", "score", "favorites_in_common"}

@@ -24,10 +24,23 @@ def test_a_service_with_nothing_yet_says_so(runtime: Runtime, settings: Settings
     answer = client_of(replace(runtime, watch=watch)).get("/api/status")
     assert answer.json() == {
         "model": None,
+        "challenger": None,
         "model_error": None,
         "features": {"version": None, "built_at": None},
         "queue": {"waiting": 0, "leased": 0, "dead": 0},
     }
+
+
+def test_a_challenger_that_ranks_walls_is_named_with_its_share(
+    runtime: Runtime, settings: Settings, world: World
+) -> None:
+    shared = settings.model_copy(update={"challenger_share": 5.0})
+    find, challenger = Registry(("7", world.bundles["als"])).find, Registry(("8", world.bundles["popularity"])).find
+    watch = ChampionWatch(shared, find, lambda _: world.popular, challenger)
+    watch.refresh()
+    status = client_of(replace(runtime, watch=watch)).get("/api/status").json()
+    assert (status["challenger"]["version"], status["challenger"]["share"]) == ("8", 5.0)
+    assert status["model"]["version"] == "7"
 
 
 def test_the_model_that_is_served_is_named(browser: Browser, runtime: Runtime) -> None:
@@ -36,6 +49,7 @@ def test_the_model_that_is_served_is_named(browser: Browser, runtime: Runtime) -
     assert champion is not None
     assert (status["model"]["version"], status["model"]["kind"]) == ("7", "als")
     assert status["model"]["photos"] == len(PHOTOS)
+    assert status["model"]["retrieval"] == "exact"
     assert datetime.fromisoformat(status["model"]["loaded_at"]) == champion.loaded_at
     assert status["model_error"] is None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from features.actions import record_action
 from features.schema import Kind
 from features.user_state import UserState
-from serving.champion.watch import Served
+from pipelines.shown import Repetition, Showing, note_shown
+from serving.champion.served import Served
 from serving.ranking.cursor import encode_cursor, mark
 from serving.ranking.exclusions import Exclusions, is_showable
 from serving.ranking.page import fill_page
@@ -34,6 +37,15 @@ from tests.serving.conftest import (
 numbers = count()
 CARDS = {photo_id: card_of(photo_id) for photo_id in PHOTOS}
 
+
+def wear_out(engine: sa.Engine, user_id: str, photo_ids: Iterable[str]) -> None:
+    """The person saw these photos on as many visits as they may, the last of them yesterday."""
+    rule, yesterday = Repetition(), datetime.now(UTC) - timedelta(days=1)
+    for visit in reversed(range(rule.visits)):
+        showings = [Showing(user_id, photo_id, yesterday - visit * timedelta(hours=3)) for photo_id in photo_ids]
+        note_shown(engine, showings, rule)
+
+
 photo_sets = st.frozensets(st.sampled_from(PHOTOS), max_size=len(PHOTOS))
 owner_sets = st.frozensets(st.sampled_from(OWNERS), max_size=8)
 
@@ -46,6 +58,7 @@ class Person:
     favorites: frozenset[str]
     dismissed: frozenset[str]
     dismissed_people: frozenset[str]
+    tired: frozenset[str]
     shown: frozenset[str]
 
     @property
@@ -63,7 +76,7 @@ class Person:
 
     @property
     def exclusions(self) -> Exclusions:
-        return Exclusions.of(self.state, frozenset(map(mark, self.shown)))
+        return Exclusions.of(self.state, frozenset(map(mark, self.shown)), self.tired)
 
     @property
     def allowed(self) -> set[str]:
@@ -72,7 +85,7 @@ class Person:
             photo_id
             for photo_id in PHOTOS
             if showable(photo_id)
-            and photo_id not in self.favorites | self.dismissed | self.shown
+            and photo_id not in self.favorites | self.dismissed | self.tired | self.shown
             and owner_of(photo_id) not in self.dismissed_people | {self.user_id}
         }
 
@@ -83,6 +96,7 @@ people = st.builds(
     favorites=photo_sets,
     dismissed=photo_sets,
     dismissed_people=owner_sets,
+    tired=photo_sets,
     shown=photo_sets,
 )
 
@@ -153,6 +167,7 @@ def test_what_was_done_a_moment_ago_and_shown_on_earlier_pages_is_kept_from_the_
         )
     for owner_id in person.dismissed_people:
         record_action(session_engine, user_id=user_id, kind=Kind.DISMISS_USER, owner_id=owner_id)
+    wear_out(session_engine, user_id, person.tired)
 
     served = Served(world.champions[kind] if kind else None, world.popular)
     cursor = encode_cursor(map(mark, person.shown)) if person.shown else None

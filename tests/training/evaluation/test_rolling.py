@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InvalidInputError
@@ -46,6 +46,7 @@ def test_a_split_is_the_temporal_split_of_what_was_known_at_its_end() -> None:
     assert first.reachable == alone.reachable
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.floats(0.5, 20))
 def test_no_favorite_is_tested_twice_and_none_of_the_period_is_missed(n: int, days: float) -> None:
     splits = list(rolling_splits(LOG, UNTIL, days, n))
