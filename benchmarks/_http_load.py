@@ -73,7 +73,9 @@ async def _load(port: int, requests: Sequence[bytes], concurrency: int, seconds:
     statuses: Counter[str] = Counter()
     turn = iter(range(sys.maxsize))
 
-    async def caller() -> None:
+    async def caller(number: int) -> None:
+        # Of connections that come all at once, one worker would accept every one.
+        await asyncio.sleep(0.01 * number)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while (sent := time.perf_counter()) < ends:
             writer.write(requests[next(turn) % len(requests)])
@@ -89,7 +91,7 @@ async def _load(port: int, requests: Sequence[bytes], concurrency: int, seconds:
                     took.append(now - sent)
         writer.close()
 
-    await asyncio.gather(*(caller() for _ in range(concurrency)))
+    await asyncio.gather(*(caller(number) for number in range(concurrency)))
     p50, p95, p99 = (1_000 * np.percentile(took, [50, 95, 99])).tolist() if took else (0.0, 0.0, 0.0)
     return Load(len(took) / seconds, p50, p95, p99, dict(statuses))
 

@@ -19,7 +19,8 @@ from typing import Annotated, TypeVar, cast
 import bentoml
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
-from pydantic import Field
+from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from features.logs import configure_logging
 from features.settings import get_settings
@@ -40,7 +41,7 @@ THREADS = 16
 
 HEALTH = ("/livez", "/readyz", "/healthz")
 
-T = TypeVar("T")
+T = TypeVar("T", bound=BaseModel)
 
 logger = structlog.get_logger(__name__)
 app = create_app()
@@ -102,9 +103,12 @@ class PhotoRecommender:
 
 
 def _answered(work: Callable[[], T]) -> T:
-    """What the work returns, or its error as a response in our one shape, which BentoML passes on as it is."""
+    """What the work returns as JSON, or its error in our one shape: responses, which BentoML passes on as they are.
+
+    It would validate an answer of ours again, and make JSON of it in Python.
+    """
     try:
-        return work()
+        return cast(T, Response(work().model_dump_json(), media_type="application/json"))
     except Exception as error:  # noqa: BLE001  (BentoML would answer in a shape of its own)
         known = as_known(error)
         log_failure(error, known)

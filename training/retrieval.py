@@ -131,5 +131,9 @@ def _by_row(exclude: Sequence[Rows]) -> tuple[Rows, Rows]:
 
 def strongest(rows: NDArray[np.integer], contributions: NDArray[np.floating], n: int) -> list[tuple[int, float]]:
     """The n rows with the greatest contributions above 0, greatest first."""
-    best = np.argsort(-contributions, kind="stable")[:n]
+    some = np.arange(len(contributions))
+    if 0 < n < len(contributions):
+        # A page asks thirty times, of up to thousands of favorites: sorting them all takes twenty times as long.
+        some = np.flatnonzero(contributions >= np.partition(contributions, -n)[-n])
+    best = some[np.argsort(-contributions[some], kind="stable")[:n]]
     return [(int(rows[i]), float(contributions[i])) for i in best if contributions[i] > 0]

@@ -15,6 +15,9 @@ from serving.ranking.exclusions import Exclusions
 from serving.ranking.rerank import OWNER_CAP
 from serving.ranking.sources import Candidate
 
+SPARE = 6
+"""For so many places a card more is read at first: some photos turn out to be gone."""
+
 PATIENCE = 600
 """Photos passed over for the cap before a page is filled with them after all."""
 
@@ -45,7 +48,7 @@ def fill_page(
     owners: Counter[str] = Counter()
     seen: set[str] = set()
     walk = iter(candidates)
-    size = limit + limit // 2
+    size = limit + limit // SPARE
     while chunk := list(islice(walk, size)):
         size = min(size * 2, 2000)
         wanted: dict[str, Candidate] = {}

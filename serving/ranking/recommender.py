@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from threading import BoundedSemaphore
 
 import sqlalchemy as sa
 
@@ -41,6 +42,10 @@ from serving.ranking.sources import Candidate, Placing, sources_of
 
 EPOCH = date(1970, 1, 1)
 
+AT_ONCE = 2
+"""Walls that a process works on at once: one computes while the other waits for a store. With more, each waits for
+Python's lock after every read, and all together get a third fewer done."""
+
 REMEMBERED_DEPTH = 2_000
 """Candidates of each source that are looked at while cards come from memory: far from all photos have one there."""
 
@@ -66,6 +71,7 @@ class Recommender:
         self._served = served
         self._repetition = repetition or Repetition()
         self._weights = weights or Weights()
+        self._turns = BoundedSemaphore(AT_ONCE)
         self.cards = cards.Cards(online, engine, suppression)
 
     def state(self, user_id: str) -> UserState:
@@ -89,7 +95,8 @@ class Recommender:
         cursor that can't be read.
         """
         with observed_recommendation() as observed, watched_reads() as reads:
-            answer = self._wall(user_id, limit, people, explain, cursor, own, reads)
+            with self._turns:
+                answer = self._wall(user_id, limit, people, explain, cursor, own, reads)
             answer.degraded = answer.degraded or reads.stale
             observed(answer.strategy, answer.model_version, answer.degraded)
         return answer

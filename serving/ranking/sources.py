@@ -132,7 +132,7 @@ def _order(
         ages=facts.ages(near, placing.today, placing.read_cards) if fresh else np.full(len(near), np.inf),
         favoriters=facts.favoriters(near),
     )
-    # A page reads half as many cards more than it has places, as some photos turn out to be gone.
+    # Some photos turn out to be gone, and others take their places.
     order = in_turns(pool, visits, placing.weights, places, placing.seed, spare=places // 2)
     return np.concatenate([order, beyond])
 

@@ -17,11 +17,6 @@ from tests.serving.conftest import Registry, World
 
 
 @pytest.fixture
-def registry(world: World) -> Registry:
-    return Registry(("1", world.bundles["als"]))
-
-
-@pytest.fixture
 def followed(settings: Settings, registry: Registry) -> Followed:
     return Followed(settings, "champion", registry.find)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from features.errors import CorruptModelError
 from serving.champion.loading import load_champion
 from tests.serving.conftest import World, of_style, state_of
 from training.models.blend import Blend
@@ -26,3 +30,12 @@ def test_a_request_finds_everything_computed_that_is_computed_once(world: World,
     bundle.similar(int(rows[0]), 10)
     assert (champion.facts is None) == (kind in ("neighbor_score", "popularity"))
     assert [sorted(vars(one)) for one in held] == before
+
+
+@pytest.mark.parametrize("missing", ["manifest.json", "photos.arrow", "gram.npy"])
+def test_a_bundle_that_lacks_a_file_is_corrupt_and_named(world: World, tmp_path: Path, missing: str) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(world.bundles["als"], folder)
+    (folder / missing).unlink()
+    with pytest.raises(CorruptModelError, match=missing):
+        load_champion("1", folder)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.settings import Settings
 from serving.champion.served import Served
 from serving.champion.traffic import is_challenged
+from serving.champion.watch import ChampionWatch
 from serving.ranking.recommender import Recommender
-from tests.serving.conftest import World, of_style, state_of
+from tests.serving.champion.conftest import served
+from tests.serving.conftest import Registry, World, of_style, state_of
 
 USERS = [f"{number}@N01" for number in range(10_000)]
 
@@ -46,3 +51,32 @@ def test_the_answer_says_which_of_the_two_ranked_it(world: World, engine: object
     assert {user for user, (variant, _) in answers.items() if variant == "challenger"} == {
         user for user in answers if is_challenged(user, "neighbor_score", 50.0)
     }
+
+
+def test_a_challenger_is_loaded_only_where_it_gets_a_share(
+    settings: Settings, registry: Registry, world: World
+) -> None:
+    challenger = Registry(("8", world.bundles["neighbor_score"]))
+    without = ChampionWatch(settings, registry.find, lambda _: world.popular, challenger.find)
+    without.refresh()
+    assert without.served.challenger is None
+    shared = settings.model_copy(update={"challenger_share": 20.0})
+    watch = ChampionWatch(shared, registry.find, lambda _: world.popular, challenger.find)
+    watch.refresh()
+    assert watch.served.challenger is not None
+    assert (watch.served.challenger.version, watch.served.challenger_share) == ("8", 20.0)
+    challenger.found = None
+    watch.refresh()
+    assert watch.served.challenger is None
+
+
+def test_a_challenger_that_can_not_be_loaded_leaves_all_walls_to_the_champion(
+    settings: Settings, registry: Registry, world: World, broken: Path
+) -> None:
+    shared = settings.model_copy(update={"challenger_share": 20.0})
+    watch = ChampionWatch(shared, registry.find, lambda _: world.popular, Registry(("8", broken)).find)
+    watch.refresh()
+    version, _, error = served(watch)
+    assert (version, watch.served.challenger) == ("1", None)
+    assert error is not None
+    assert error.startswith("challenger: ")
