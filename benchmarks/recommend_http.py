@@ -1,7 +1,8 @@
 """Requests a second of `POST /recommend` over HTTP, beside the plain service of the same libraries, on the same data.
 
-Both with one worker a core, over the same factors and the same Redis, asked for the same people in the same run. The
-value is the lowest ratio to the plain service tuned, over concurrency 1, 8 and 32, with reasons and without.
+Both with one worker a core, over the same factors and the same Redis, asked for the same people in the same run. Ours
+reads every card anew (`CARD_SECONDS=0`), as two hundred people would find all of theirs kept, which is beside it.
+The value is the lowest ratio to the plain service tuned, over concurrency 1, 8 and 32, with reasons and without.
 `--photos 20000 --photos 1000000` measures more sizes, `--keep FOLDER` keeps what was trained.
 """
 
@@ -84,10 +85,15 @@ def loads(port: int, requests: list[bytes], seconds: float) -> dict[int, Load]:
 
 def at_size(started: Children, world: ServingWorld, seconds: float, beside: bool) -> dict[str, dict[int, Load]]:
     found = {}
-    with ours(started, world) as port:
+    with ours(started, world, {f"{PREFIX}CARD_SECONDS": "0"}) as port:
         for explain in (True, False):
             found[f"ours{'' if explain else ' without reasons'}"] = loads(port, requests_of(world, explain), seconds)
         found["ours, the page's route"] = loads(port, pages_of(world), seconds)
+    if beside:
+        with ours(started, world) as port:
+            for explain in (True, False):
+                name = f"ours, cards kept{'' if explain else ' without reasons'}"
+                found[name] = loads(port, requests_of(world, explain), seconds)
     if beside:
         with plain(started, world, tuned=True) as port:
             for explain in (True, False):

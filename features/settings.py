@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     online_timeout_ms: float = Field(
         50.0, gt=0, description="So long a wall waits for an answer of Redis; then it is made of what was read before."
     )
+    card_seconds: float = Field(
+        30.0, ge=0, description="A photo's title and sizes may be so old on walls. Takedowns don't wait for it."
+    )
     last_known_mb: int = Field(
         64, ge=1, description="Memory of a process for what it read lately, about: walls while Redis does not answer."
     )

@@ -20,13 +20,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 import structlog
-from cachetools import LRUCache
-from prometheus_client import Gauge
+from cachetools import LRUCache, TTLCache
+from prometheus_client import Counter, Gauge
 
 from features.builds import Builds
 from features.errors import DependencyError
 from features.feature_tables import FEATURE_TABLES, PHOTO_CARD, FeatureTable
-from features.online import OnlineFeatures
+from features.online import OnlineFeatures, PhotoCard
 from features.online_store import impatient
 from features.settings import Settings
 from serving.champion.served import Served
@@ -59,6 +59,9 @@ LISTS = {
 AT_ONCE = 200
 """Cards read at once, so that requests get their turn."""
 
+CARDS = 20_000
+"""Photos' cards that a process keeps for a moment: some 40 MB."""
+
 NOBODY = "0"
 """A photo that is not there: its card costs least to ask for."""
 
@@ -67,6 +70,11 @@ LOST = Gauge(
     "1 while the online store does not answer and walls are made from what was read before.",
     multiprocess_mode="livemax",
 )
+
+CARDS_ASKED = Counter(
+    "photo_recommender_cards", "Photos' cards that were asked for, by where they came from.", ["source"]
+)
+CARDS_KEPT, CARDS_READ = CARDS_ASKED.labels("memory"), CARDS_ASKED.labels("store")
 
 logger = structlog.get_logger(__name__)
 
@@ -112,9 +120,11 @@ class LastKnown(OnlineFeatures):
         self._served = served
         self._room = settings.last_known_mb * VALUES_PER_MB
         self._kept: LRUCache[tuple[str, str], _Kept] = LRUCache(self._room, getsizeof=_values)
+        self._cards: TTLCache[str, PhotoCard] = TTLCache(CARDS, settings.card_seconds, monotonic)
         self._popular: dict[str, Row] = {}
         self._popular_of: tuple[Sequence[str], float] = ((), -POPULAR_SECONDS)
         self._lock = threading.Lock()
+        self._card_lock = threading.Lock()
         self._lost = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="last-known", daemon=True)
@@ -146,6 +156,25 @@ class LastKnown(OnlineFeatures):
             return self._remembered(table, ids, reads)
         self._remember(table, ids, rows)
         return rows
+
+    def photo_cards(self, photo_ids: Sequence[str]) -> dict[str, PhotoCard]:
+        """As `OnlineFeatures.photo_cards`; one that was read within `card_seconds` is taken as it was then.
+
+        Reading and decoding cards is a fifth of a wall's work, and they are the same for everybody. What is taken down
+        does not wait for them: that stands in SQL.
+        """
+        with self._card_lock:
+            found = {photo_id: card for photo_id in photo_ids if (card := self._cards.get(photo_id)) is not None}
+        missing = [photo_id for photo_id in photo_ids if photo_id not in found]
+        CARDS_KEPT.inc(len(found))
+        CARDS_READ.inc(len(missing))
+        if not missing:
+            return found
+        read = super().photo_cards(missing)
+        if not self._lost:
+            with self._card_lock:
+                self._cards.update(read)
+        return found | read
 
     def refresh(self) -> None:
         """Look whether the store answers, renew the popular photos' cards when they are due. Never raises."""

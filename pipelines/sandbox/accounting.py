@@ -27,7 +27,7 @@ class Accounting:
         while self._recent and self._recent[0] <= now - HOUR:
             self._recent.popleft()
         if self._limit is not None and len(self._recent) >= self._limit:
-            return self._recent[0] + HOUR - now
+            return min(HOUR, self._recent[0] + HOUR - now)
         self._recent.append(now)
         self._most = max(self._most, len(self._recent))
         self._just_now.append(now)

@@ -47,8 +47,16 @@ def people_to_follow(
         names = {one.card.owner_id: one.card.owner_name for one in page if one.candidate.strategy == "personalized"}
         ids += [owner_id for owner_id in names if owner_id not in common]
         scores = blended(scores, champion.facts.owner_scores(history, ids))
-    known = exclusions.owner_ids.union(state.contacts, cards.gone_people(ids))
-    order = [number for number in np.argsort(-scores, kind="stable").tolist() if ids[number] not in known][:limit]
+    known = exclusions.owner_ids.union(state.contacts)
+    best = [number for number in np.argsort(-scores, kind="stable").tolist() if ids[number] not in known]
+    order: list[int] = []
+    # Hardly anybody is gone: few are looked up at a time.
+    for start in range(0, len(best), limit):
+        some = best[start : start + limit]
+        gone = cards.gone_people([ids[number] for number in some])
+        order = [*order, *(number for number in some if ids[number] not in gone)][:limit]
+        if len(order) == limit:
+            break
     found = people(cards.online, [ids[number] for number in order])
     return [
         PersonToFollow(

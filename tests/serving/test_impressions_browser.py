@@ -145,7 +145,7 @@ def test_what_scrolled_into_view_arrives_in_the_lake_and_what_did_not_does_not(p
     rows, place = held(lake), places(page)
     assert set(rows) == first | last
     assert {photo_id: row["rank"] for photo_id, row in rows.items()} == {p: place[p] for p in first | last}
-    assert {(row["user_id"], row["model_version"], row["variant"]) for row in rows.values()} == {("", "7", "")}
+    assert {(row["user_id"], row["model_version"], row["variant"]) for row in rows.values()} == {("", "7", "champion")}
     assert {row["own_wall"] for row in rows.values()} == {False}  # the page said whose wall it was
 
 
