@@ -21,10 +21,13 @@ from training.keys import Rows, ranges
 from training.storage import corrupt
 from training.stored_ids import Ids, Lookup, StoredIds
 
-__all__ = ["Catalog", "Ids", "UserIds", "load_catalog", "row_of_each", "save_catalog"]
+__all__ = ["Catalog", "Ids", "UserIds", "load_catalog", "load_users", "row_of_each", "save_catalog", "save_users"]
 
 PHOTOS = "photos.parquet"
 """Which photo each row is, for everybody to read."""
+
+USERS = "users.parquet"
+"""Which user each row is, where a model has rows of users."""
 
 MAPPED = "photos.arrow"
 """The same with what finds rows, for serving to map. Columns: photo_id; owner_id, a dictionary; `by_owner`, the rows of
@@ -162,6 +165,20 @@ def load_catalog(folder: Path, n_photos: int) -> Catalog:
         vars(catalog)["photos"] = Lookup(photo_ids, hashes, places)
         vars(catalog)["owners"] = Owners.with_codes(owners, codes, by_owner)
     return catalog
+
+
+def save_users(user_ids: Ids, folder: Path) -> None:
+    """Write which user each row is into the folder."""
+    pq.write_table(pa.table({"user_id": pa.array(user_ids, pa.string())}), folder / USERS)
+
+
+def load_users(folder: Path) -> StoredIds:
+    """The users that were saved in the folder. Raises CorruptModelError."""
+    path = folder / USERS
+    try:
+        return StoredIds(flat(pq.read_table(path, columns=["user_id"]).column("user_id")))
+    except (OSError, pa.ArrowException) as error:
+        raise corrupt(path, f"not readable as Parquet ({error})") from None
 
 
 def _whole(table: pa.Table, name: str) -> pa.Array:

@@ -1,7 +1,8 @@
 """Photos that came after a training: found, numbered behind those that a model knows, and taken into it.
 
 ALS gets their factors by the ridge regressions that gave it all others, the known photos held fixed. Every other model
-is a closed form of the favorites, so its recipe makes it anew from today's: a photo counts by them, new or not.
+is a closed form of the favorites, so its recipe makes it anew from today's: a photo counts by them, new or not. What
+stands on contacts keeps the users of the training, as contacts are rows of these.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from training.interactions import NOBODY, Events, Histories, Interactions
 from training.keys import Rows
 from training.models.als import ALS, Factors
 from training.models.blend import Blend, Part
+from training.models.contact_photos import ContactPhotos
 from training.models.contact_vectors import ContactVectors
 from training.models.interface import Model
 from training.models.recipes import Recipe, fit
@@ -77,6 +79,8 @@ def with_new_photos(model: Model, recipe: Recipe, interactions: Interactions) ->
     """
     if isinstance(model, ALS):
         return fold_in_photos(model, interactions)
+    if isinstance(model, ContactPhotos):
+        return model.of_today(interactions)
     if not isinstance(model, Blend):
         return fit(recipe, interactions)
     described = {one["name"]: Recipe(one["kind"], dict(one["parameters"])) for one in recipe.parameters["components"]}

@@ -122,9 +122,12 @@ def recipe_of(kind: str) -> Recipe:
             **{name: Recipe.from_settings(settings, name) for name in ("popularity", "als")},
             "item_knn": Recipe("item_knn", {"shrink": 10.0}),
             "contact_vectors": Recipe("contact_vectors", {"als": "als"}),
+            **{kind: Recipe(kind, {}) for kind in ("owner_share", "contact_favorites", "followed_owner")},
         }
-        weights = {"popularity": 0.1, "als": 1.0, "item_knn": 0.5, "contact_vectors": 0.25}
-        return blend_recipe(recipes, weights, {"popularity": 5.0, "als": 0.3, "item_knn": 0.2, "contact_vectors": 0.1})
+        weights = {"popularity": 0.1, "als": 1.0, "item_knn": 0.5, "contact_vectors": 0.25, "owner_share": 0.1}
+        units = {"popularity": 5.0, "als": 0.3, "item_knn": 0.2, "contact_vectors": 0.1, "owner_share": 0.05}
+        of_contacts = dict.fromkeys(("contact_favorites", "followed_owner"), 0.1)
+        return blend_recipe(recipes, weights | of_contacts, units | of_contacts)
     return Recipe.from_settings(settings, kind)
 
 

@@ -33,11 +33,14 @@ LEARN_FROM_THEM: dict[str, dict[str, float]] = {
     "local_ease": {"regularization": 10.0, "neighbors": 50},
     "low_pass": {"rank": 3},
     "exact_ease": {"regularization": 10.0},
+    "owner_share": {},
 }
 ONLY_HIDE: dict[str, dict[str, float]] = {
     "user_knn": {},
     "neighbor_score": {},
     "popularity": {"half_life_days": 60.0},
+    "contact_favorites": {},
+    "followed_owner": {},
 }
 
 

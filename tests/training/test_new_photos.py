@@ -36,7 +36,7 @@ HIDDEN = ("0-0000", "1-0001", "2-0002", "0-0003")
 
 RECIPES = {
     **{kind: recipe_of(kind) for kind in ("als", "popularity", "neighbor_score", "blend")},
-    "user_knn": Recipe("user_knn", {}),
+    **{kind: Recipe(kind, {}) for kind in ("user_knn", "owner_share", "contact_favorites", "followed_owner")},
     "item_knn": Recipe("item_knn", {"shrink": 10.0}),
     "local_ease": Recipe("local_ease", {"regularization": 10.0}),
     "low_pass": Recipe("low_pass", {"rank": 8}),

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import scipy.linalg
 import scipy.sparse
 import structlog
@@ -24,13 +22,11 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from features.arrays import flat
-from training.catalog import Ids
+from training.catalog import Ids, load_users, save_users
 from training.confidence import Weighting, fit_weighting, signed_confidence
 from training.interactions import Histories, History, Interactions
 from training.models.interface import Contributions, Scores
-from training.storage import corrupt, load_array, save_array
-from training.stored_ids import StoredIds
+from training.storage import load_array, save_array
 
 log = structlog.get_logger(__name__)
 
@@ -215,17 +211,13 @@ class ALS:
         save_array(folder, "photo_degrees", self.weighting.photo_degrees)
         if self.user_factors is not None and self.user_ids is not None:
             save_array(folder, "user_factors", self.user_factors)
-            pq.write_table(pa.table({"user_id": pa.array(self.user_ids, pa.string())}), folder / "users.parquet")
+            save_users(self.user_ids, folder)
         weighting = {name: value for name, value in vars(self.weighting).items() if name != "photo_degrees"}
         return {"factors": self.gram.shape[0], "regularization": self.regularization, "weighting": weighting}
 
     def with_users(self, folder: Path) -> ALS:
         """The same with the user factors that were saved in the folder, memory-mapped. Raises CorruptModelError."""
-        path = folder / "users.parquet"
-        try:
-            ids = StoredIds(flat(pq.read_table(path, columns=["user_id"]).column("user_id")))
-        except (OSError, pa.ArrowException) as error:
-            raise corrupt(path, f"not readable as Parquet ({error})") from None
+        ids = load_users(folder)
         factors = load_array(folder, "user_factors", np.float32, (len(ids), self.gram.shape[0]))
         return replace(self, user_factors=factors, user_ids=ids)
 

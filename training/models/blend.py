@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from training.catalog import UserIds
+from training.catalog import Ids, UserIds
 from training.interactions import Histories, History
 from training.models.als import ALS
+from training.models.contact_photos import ContactPhotos
 from training.models.contact_vectors import ContactVectors
 from training.models.interface import Contributions, Model, Scores
 from training.models.kinds import KINDS
@@ -44,8 +45,9 @@ class Blend:
 
     @cached_property
     def followed(self) -> UserIds | None:
-        """Whose ids a history's contacts are rows of; None where contacts count for nothing."""
-        found = (one.model.als.user_ids for one in self.components if isinstance(one.model, ContactVectors))
+        """Whose ids a history's contacts are rows of; None where contacts count for nothing. All components were fit
+        on the same users."""
+        found = (_followed_in(one.model) for one in self.components)
         return next((UserIds(ids) for ids in found if ids is not None), None)
 
     def scores(self, histories: Histories) -> Scores:
@@ -136,6 +138,13 @@ def weighted(one: Component, scores: NDArray[np.floating]) -> NDArray[np.floatin
     result = compressed(scores, one.unit)
     result *= result.dtype.type(one.weight)
     return result
+
+
+def _followed_in(part: Part) -> Ids | None:
+    """The users whom a component knows as contacts."""
+    if isinstance(part, ContactPhotos):
+        return part.user_ids
+    return part.als.user_ids if isinstance(part, ContactVectors) else None
 
 
 def _scores_of_rows(model: Part, history: History, rows: NDArray[np.integer]) -> Scores:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from training.models.als import ALS
+from training.models.contact_photos import ContactPhotos
 from training.models.exact_ease import ExactEASE
 from training.models.interface import Model
 from training.models.item_item import ItemItem
 from training.models.neighbor_score import NeighborScore
+from training.models.owner_share import OwnerShare
 from training.models.popularity import Popularity
 from training.models.user_knn import UserKNN
 
@@ -19,4 +21,7 @@ KINDS: dict[str, type[Model]] = {
     "exact_ease": ExactEASE,
     "neighbor_score": NeighborScore,
     "popularity": Popularity,
+    "owner_share": OwnerShare,
+    "contact_favorites": ContactPhotos,
+    "followed_owner": ContactPhotos,
 }

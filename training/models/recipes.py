@@ -12,6 +12,7 @@ from training.confidence import fit_weighting
 from training.interactions import Interactions
 from training.models.als import ALS
 from training.models.blend import Blend, Component, Part
+from training.models.contact_photos import PHOTOS_OF, ContactPhotos
 from training.models.contact_vectors import ContactVectors
 from training.models.exact_ease import ExactEASE
 from training.models.interface import Model
@@ -20,6 +21,7 @@ from training.models.item_knn import item_knn
 from training.models.local_ease import local_ease
 from training.models.low_pass import low_pass
 from training.models.neighbor_score import NeighborScore
+from training.models.owner_share import OwnerShare
 from training.models.popularity import Popularity
 from training.models.user_knn import UserKNN
 from training.spark import alternation, mllib
@@ -200,4 +202,6 @@ FITS: dict[str, Callable[..., Model]] = {
     "exact_ease": ExactEASE.fit,
     "neighbor_score": NeighborScore.fit,
     "popularity": Popularity.fit,
+    "owner_share": OwnerShare.fit,
+    **{kind: partial(ContactPhotos.fit, kind=kind) for kind in PHOTOS_OF},
 }

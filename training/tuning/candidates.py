@@ -30,10 +30,16 @@ LARGEST = {"local_ease": 200_000, "low_pass": 100_000, "exact_ease": MOST_PHOTOS
 CEILING = "exact_ease"
 """Too large to serve: measured to see what the others leave, never chosen nor blended."""
 
-SERVED = ("popularity", "neighbor_score", "item_knn", "local_ease", "low_pass", "als", "contact_vectors")
+RECENT = (2.0, 7.0)
+"""Days after which a favorite counts half in popularity, beside the half-life that it has otherwise: what is new."""
+
+OF_PEOPLE = ("owner_share", "contact_vectors", "contact_favorites", "followed_owner")
+"""The kinds that ask whose a photo is, or what contacts like: each is tried only where the data know of it."""
+
+SERVED = ("popularity", "neighbor_score", "item_knn", "local_ease", "low_pass", "als", *OF_PEOPLE)
 """The kinds whose cost for one user does not grow with the number of users: what a blend that is served is made of."""
 
-QUICK = ("popularity", "neighbor_score", "item_knn", "als", "contact_vectors")
+QUICK = ("popularity", "neighbor_score", "item_knn", "als", *OF_PEOPLE)
 """Of those, the kinds that fit in seconds: all that is tried where a training shall not take minutes."""
 
 SEEDED = "als_"
@@ -58,9 +64,12 @@ def candidates(
     `item_knn/0`, and only what the data allow for. kinds: leave out others; None for all. every: only
     each so manieth variant, the last of each operator among them."""
     has_contacts = train.contacts is not None and len(train.contacts.rows) > 0
+    times = train.favorites.times
+    has_times = len(times) > 0 and times.min() < times.max()
     half_life = {"half_life_days": als.parameters["half_life_days"]}
     found = {
         "popularity": Recipe("popularity", half_life),
+        **{f"popularity_{days:g}d": Recipe("popularity", {"half_life_days": days}) for days in RECENT if has_times},
         **({"neighbor_score": Recipe("neighbor_score", {})} if train.has_owners else {}),
         "user_knn": Recipe("user_knn", {}),
         **{
@@ -71,7 +80,10 @@ def candidates(
         },
         "als": als,
         **{f"{SEEDED}{one}": als.changed(seed=int(als.parameters["seed"]) + one) for one in range(1, als_seeds)},
+        **({"owner_share": Recipe("owner_share", {})} if train.has_owners else {}),
         **({"contact_vectors": Recipe("contact_vectors", {"als": "als"})} if has_contacts else {}),
+        **({"contact_favorites": Recipe("contact_favorites", {})} if has_contacts else {}),
+        **({"followed_owner": Recipe("followed_owner", {})} if has_contacts and train.has_owners else {}),
     }
     return {name: recipe for name, recipe in found.items() if kinds is None or recipe.kind in kinds}
 

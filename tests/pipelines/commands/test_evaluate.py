@@ -24,6 +24,7 @@ MODELS = {
     "exact_ease",
     "als",
     "contact_vectors",
+    "contact_favorites",
     "blend",
 }
 

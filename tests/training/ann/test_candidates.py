@@ -18,9 +18,11 @@ from training.confidence import Weighting
 from training.interactions import History
 from training.models.als import ALS
 from training.models.blend import Blend, Component
+from training.models.contact_photos import ContactPhotos
 from training.models.contact_vectors import ContactVectors
 from training.models.interface import Model, scores_of
 from training.models.item_item import ItemItem
+from training.models.owner_share import OwnerShare
 from training.models.popularity import Popularity
 from training.retrieval import Best, top_rows
 
@@ -44,7 +46,18 @@ def blend_of(als: ALS) -> Blend:
         rng.random(indptr[-1]).astype(np.float32),
     )
     popularity = Popularity(np.linspace(50, 0, len(als.photo_factors), dtype=np.float32))
-    parts = {"als": als, "contact_vectors": ContactVectors(als), "item_knn": item_item, "popularity": popularity}
+    n_photos = len(als.photo_factors)
+    photos_of_contacts = rng.integers(n_photos, size=50 * 20).astype(np.int32)
+    parts = {
+        "als": als,
+        "contact_vectors": ContactVectors(als),
+        "item_knn": item_item,
+        "popularity": popularity,
+        "owner_share": OwnerShare(rng.integers(n_photos // 10, size=n_photos).astype(np.int32)),
+        "contact_favorites": ContactPhotos(
+            "contact_favorites", np.arange(50).astype(object), np.arange(51) * 20, photos_of_contacts, n_photos
+        ),
+    }
     return Blend(tuple(Component(name, part, 1.0, 1.0) for name, part in parts.items()))
 
 

@@ -74,7 +74,7 @@ def test_many_users_are_scored_as_each_alone(blend: Blend, followed: Interaction
 def test_contributions_are_a_models_share_of_its_own_score(followed: Interactions, blend: Blend) -> None:
     """Without dismissals a model's contributions add up to its score, and so do the blend's to those models' part."""
     history, rows = followed.history(4), np.array([0, 7, 50])
-    explained = [one for one in blend.components if one.name in ("als", "item_knn")]
+    explained = [one for one in blend.components if one.name in ("als", "item_knn", "owner_share")]
     expected = sum(one.weight * compressed(scores_of(one.model, history)[rows], one.unit) for one in explained)
     assert blend.contributions(history, rows).sum(axis=1) == pytest.approx(expected, rel=1e-3)
 
@@ -127,6 +127,20 @@ def test_contacts_of_a_state_count_in_a_loaded_bundle(folder: Path, blend: Blend
     )
     assert sorted(bundle.history(state).contacts.tolist()) == sorted(history.contacts.tolist())
     assert bundle.scores(bundle.history(state)) == pytest.approx(scores_of(blend, history), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["contact_favorites", "followed_owner"])
+def test_contacts_of_a_state_count_without_an_als(kind: str, followed: Interactions, tmp_path: Path) -> None:
+    recipe = blend_recipe({kind: Recipe(kind, {})}, {kind: 1.0}, {kind: 1.0})
+    save_bundle(tmp_path / "b", recipe, fit(recipe, followed), followed, {})
+    bundle = load_bundle(tmp_path / "b")
+    state = UserState(user_id="somebody new", contacts=("somebody unknown", "u007"))
+    of_contact = {
+        "contact_favorites": followed.favorites.photos[followed.favorites.users == 7],
+        "followed_owner": np.flatnonzero(followed.catalog.owner_ids == "u007"),
+    }
+    assert followed.user_ids[7] == "u007"
+    assert set(np.flatnonzero(bundle.scores(bundle.history(state)))) == set(of_contact[kind].tolist()) != set()
 
 
 def test_only_an_als_that_contacts_need_keeps_its_user_factors(followed: Interactions, tmp_path: Path) -> None:

@@ -174,7 +174,30 @@ class TestPopularity(ModelTests):
         assert (scores_of(model, history([1, 2], [3, 4])) == scores_of(model, history([1, 2]))).all()
 
 
-def test_every_kind_is_tested() -> None:
+class TestOwnerShare(ModelTests):
+    kind = "owner_share"
+
+    def test_the_contributions_of_all_favorites_add_up_to_the_score(self, model: Model, world: Interactions) -> None:
+        what, rows = world.history(0), np.arange(world.n_photos)
+        totals = model.contributions(what, rows).sum(axis=1)
+        assert totals == pytest.approx(scores_of(model, what).tolist(), abs=1e-6)
+
+    def test_it_knows_no_likeness(self, model: Model) -> None:
+        assert len(top_rows(model.similarities(0), 5)[0]) == 0
+
+
+class TestContactFavorites(ModelTests):
+    kind = "contact_favorites"
+
+    def test_it_knows_no_likeness(self, model: Model) -> None:
+        assert len(top_rows(model.similarities(0), 5)[0]) == 0
+
+
+class TestFollowedOwner(TestContactFavorites):
+    kind = "followed_owner"
+
+
+def test_every_kind_that_is_always_compared_is_tested() -> None:
     assert {tests.kind for tests in (TestALS, TestNeighborScore, TestPopularity)} == set(MODELS)
 
 
