@@ -43,6 +43,8 @@ def serve(
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
+    # BentoML empties the folder of its workers' counts, which is below its home, whenever a service starts.
+    environment.setdefault("BENTOML_HOME", str((settings.home / "bentoml" / str(port)).absolute()))
     sys.stdout.flush()
     # The service takes this process's place: signals and exit status are its own.
     os.execve(sys.executable, command, environment)  # noqa: S606  (no shell is involved)

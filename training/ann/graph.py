@@ -68,6 +68,10 @@ class Graph:
         return {"photos": self.photos, "expansion": self.expansion}
 
 
+FEW = 10_000
+"""Photos below which one thread makes the graph."""
+
+
 def build_graph(factors: NDArray[np.float32], expansion: int) -> Graph:
     """The graph over the factors, float32 (n_photos, factors), made by all cores.
 
@@ -88,9 +92,11 @@ def build_graph(factors: NDArray[np.float32], expansion: int) -> Graph:
         expansion_add=EXPANSION_OF_BUILDING,
     )
     length = float(norms[others].max(initial=0.0))
+    # Where several threads add the first photos at once, some of few find no way to the others.
+    threads = 1 if len(others) < FEW else 0
     for start in range(0, len(others), AT_ONCE):
         rows = others[start : start + AT_ONCE]
-        index.add(rows, _of_equal_length(factors[rows], norms[rows], length), copy=True)
+        index.add(rows, _of_equal_length(factors[rows], norms[rows], length), copy=True, threads=threads)
     return Graph(len(factors), expansion, longest, np.ascontiguousarray(factors[longest]), index)
 
 

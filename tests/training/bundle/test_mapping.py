@@ -15,13 +15,13 @@ from training.models.item_item import ItemItem
 
 
 def file_of(array: NDArray[np.generic]) -> str:
-    """The name of the file that the array's memory is a mapping of; "" for memory of this process."""
+    """The name of the file that the array's memory is a mapping of; "" for memory of this process, `[heap]` too."""
     address = array.__array_interface__["data"][0]
     for line in Path("/proc/self/maps").read_text().splitlines():
         span, *_, path = f"{line} ".split(" ", maxsplit=5)
         begin, end = (int(part, 16) for part in span.split("-"))
         if begin <= address < end:
-            return Path(path.strip()).name
+            return Path(path.strip()).name if path.strip().startswith("/") else ""
     return ""
 
 
