@@ -146,5 +146,13 @@ STATE_COLUMNS = ("user_id", "photo_id", "owner_id", "kind", "event_timestamp", "
 
 def current_contacts(rows: pa.Table) -> pa.Table:
     """user_id, contact_id of everybody who is followed, from rows of the table `contacts`."""
+    return dated_contacts(rows).drop_columns("first_seen")
+
+
+def dated_contacts(rows: pa.Table) -> pa.Table:
+    """The same with first_seen: when a pull first told of it. When the user began to follow, Flickr never tells."""
     decided = newest(rows, ("user_id", "contact_id"))
-    return decided.filter(pc.equal(decided.column("kind"), "follow")).select(["user_id", "contact_id"])
+    followed = decided.filter(pc.equal(decided.column("kind"), "follow"))
+    return followed.select(["user_id", "contact_id", "event_timestamp"]).rename_columns(
+        ["user_id", "contact_id", "first_seen"]
+    )

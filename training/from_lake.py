@@ -14,7 +14,7 @@ from features.arrays import flat
 from features.lake import Lake
 from features.schema import CONTACTS, INTERACTIONS
 from features.sorting import ascending
-from features.state import STATE_COLUMNS, InteractionState, coded, current_contacts, interaction_state
+from features.state import STATE_COLUMNS, InteractionState, coded, dated_contacts, interaction_state
 from features.user_state import UserState
 from training.catalog import Catalog, Ids, UserIds
 from training.interactions import NOBODY, Contacts, Events, History, Interactions, dismissals_beside
@@ -86,12 +86,24 @@ def load_interactions(lake: Lake, version: int | None = None, as_of: datetime | 
 
 
 def load_contacts(lake: Lake, version: int | None = None) -> tuple[pa.Table, int]:
-    """Who follows whom (user_id, contact_id), and the version of the table that says so (−1: there is no table yet).
-
-    Nobody knows when somebody was followed, only when that was first seen: a temporal split keeps all of them.
-    """
+    """Who follows whom (user_id, contact_id, first_seen), and the version of the table that says so (−1: there is no
+    table yet)."""
     found = lake.version(CONTACTS) if version is None else version
-    return current_contacts(lake.scan(CONTACTS, version=found)), -1 if found is None else found
+    return dated_contacts(lake.scan(CONTACTS, version=found)), -1 if found is None else found
+
+
+def contacts_until(follows: pa.Table, cut: datetime) -> pa.Table:
+    """Of such follows those that do not come after the cut, as far as anybody can tell.
+
+    What was first seen later began later if the user's contacts had been seen before. Of a user whose contacts were
+    first seen after the cut all are kept: when they began is not known.
+    """
+    users = coded(follows.column("user_id"))[1]
+    seen = _seconds(follows.column("first_seen"))
+    earliest = np.full(int(users.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(earliest, users, seen)
+    moment = int(cut.timestamp())
+    return follows.filter(pa.array((seen <= moment) | (earliest[users] > moment)))
 
 
 def with_contacts(interactions: Interactions, follows: pa.Table, version: int) -> Interactions:

@@ -21,7 +21,7 @@ from training import tracking
 from training.bundle import load_bundle
 from training.evaluation.holdout import Evaluation, OtherCatalog, evaluate, holdout_of_split
 from training.evaluation.sanity import measure_latency, not_finite
-from training.from_lake import Split, build_interactions, temporal_split, utc, with_contacts
+from training.from_lake import Split, build_interactions, contacts_until, temporal_split, utc, with_contacts
 from training.gate import Decision, Margins, Measured, decide, first_champion, undecided
 from training.interactions import Interactions
 from training.models.blend import Blend
@@ -86,7 +86,8 @@ class Data:
 
 def _split_of(rows: pa.Table, follows: tuple[pa.Table, int], cut: datetime, until: datetime) -> Split:
     split = temporal_split(rows, cut, until=until)
-    return replace(split, train=with_contacts(split.train, *follows))
+    table, version = follows
+    return replace(split, train=with_contacts(split.train, contacts_until(table, cut), version))
 
 
 @dataclass(frozen=True)

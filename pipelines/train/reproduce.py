@@ -18,7 +18,7 @@ from features.lake import Lake, open_lake
 from features.progress import Report
 from features.schema import CONTACTS, INTERACTIONS, LakeTable
 from features.settings import Settings
-from features.state import current_contacts
+from features.state import dated_contacts
 from pipelines.train.comparison import Data
 from pipelines.train.stages import Job
 from training import tracking
@@ -134,7 +134,7 @@ def read_as_of(lake: Lake, versions: Mapping[str, int]) -> tuple[tuple[pa.Table,
     except DependencyError as error:
         raise still_kept(INTERACTIONS) from error
     if CONTACTS.name not in versions:
-        return log, (current_contacts(CONTACTS.schema.empty_table()), -1)
+        return log, (dated_contacts(CONTACTS.schema.empty_table()), -1)
     try:
         return log, load_contacts(lake, versions[CONTACTS.name])
     except DependencyError as error:

@@ -19,6 +19,7 @@ from tests.training.conftest import DAY, START, Row, append_to, interactions_of,
 from training.catalog import Catalog
 from training.from_lake import (
     build_interactions,
+    contacts_until,
     history_of,
     load_contacts,
     load_interactions,
@@ -251,8 +252,30 @@ def test_contacts_are_those_still_followed_at_the_version_read(lake: Lake) -> No
     before = lake.version(CONTACTS)
     lake.append(CONTACTS, follow(("u1", "u2", "unfollow", 1)))
     now, version = load_contacts(lake)
-    assert (now.to_pylist(), version) == ([{"user_id": "u1", "contact_id": "u3"}], lake.version(CONTACTS))
+    followed = {"user_id": "u1", "contact_id": "u3", "first_seen": utc(START)}
+    assert (now.to_pylist(), version) == ([followed], lake.version(CONTACTS))
     assert load_contacts(lake, before)[0].num_rows == 2
+
+
+def test_a_cut_leaves_out_follows_that_began_later_and_keeps_those_of_unknown_beginning(lake: Lake) -> None:
+    lake.append(
+        CONTACTS,
+        follow(
+            ("u1", "u2", "follow", 0),
+            ("u1", "u3", "follow", 5),
+            ("u2", "u3", "follow", 5),
+            ("u3", "u1", "follow", 0),
+            ("u3", "u1", "unfollow", 1),
+            ("u3", "u1", "follow", 6),
+        ),
+    )
+    kept = contacts_until(load_contacts(lake)[0], utc(START + 2 * DAY))
+    pairs = zip(kept["user_id"].to_pylist(), kept["contact_id"].to_pylist(), strict=True)
+    assert sorted(pairs) == [("u1", "u2"), ("u2", "u3"), ("u3", "u1")]
+
+
+def test_without_contacts_a_cut_keeps_nobody(lake: Lake) -> None:
+    assert contacts_until(load_contacts(lake)[0], utc(START)).num_rows == 0
 
 
 def test_a_lake_without_contacts_has_nobody_followed(lake: Lake) -> None:
