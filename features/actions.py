@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from features.database import actions
+from features.database import Readable, actions, reading
 from features.schema import Kind
 
 RELAY_APPLICATION = "relay"
@@ -69,11 +69,18 @@ def _lock(connection: sa.Connection) -> None:
         connection.exec_driver_sql("LOCK TABLE actions IN SHARE ROW EXCLUSIVE MODE")
 
 
-def actions_after(engine: sa.Engine, user_id: str, seq: int) -> list[Action]:
+def actions_after(source: Readable, user_id: str, seq: int) -> list[Action]:
     """That user's actions with a number above `seq`, in order."""
-    query = sa.select(actions).where(actions.c.user_id == user_id, actions.c.seq > seq).order_by(actions.c.seq)
-    with engine.connect() as connection:
-        return [Action(**row) for row in connection.execute(query).mappings()]
+    with reading(source) as connection:
+        rows = connection.execute(_AFTER, {"user_id": user_id, "seq": seq})
+        return [Action(**row) for row in rows.mappings()]
+
+
+_AFTER = (
+    sa.select(actions)
+    .where(actions.c.user_id == sa.bindparam("user_id"), actions.c.seq > sa.bindparam("seq"))
+    .order_by(actions.c.seq)
+)
 
 
 def next_actions(engine: sa.Engine, seq: int, limit: int) -> list[Action]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -245,6 +246,19 @@ def open_database(url: str) -> sa.Engine:
             f"the database at {address.render_as_string(hide_password=True)} can't be used: {error}"
         ) from error
     return engine
+
+
+Readable = sa.Engine | sa.Connection
+"""Where something is read: by a connection of its own, or by one that the caller holds for several reads."""
+
+
+@contextmanager
+def reading(source: Readable) -> Iterator[sa.Connection]:
+    if isinstance(source, sa.Connection):
+        yield source
+    else:
+        with source.connect() as connection:
+            yield connection
 
 
 def upgrade(engine: sa.Engine) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,19 @@ ROWS_AT_ONCE = 1_000
 """Rows of one transaction (SQLite) or pipeline (Redis)."""
 
 
+FeatureRow = tuple[datetime, dict[str, Any]]
+"""When a row is of, and its features as Python values."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """What the online store knows of a user."""
+
+    state: UserState
+    neighbors: NeighborCandidates | None
+    card: UserCard | None
+
+
 class OnlineFeatures:
     """The online store of the settings. Opened once a process (it imports Feast); safe to share between threads.
 
@@ -66,32 +80,30 @@ class OnlineFeatures:
         from feast.infra.online_stores.helpers import get_online_store_from_config
         from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
-        from features.redis_rows import redis_rows
+        from features.redis_rows import redis_reader
         from features.repository import definitions
 
         self._entity_key = EntityKey
         self._config = repo_config(settings)
         self._store = get_online_store_from_config(self._config.online_store)
         self._views = {view.name: view for view in definitions.VIEWS}
-        self._redis = redis_rows(self._store, self._config, self._views)
+        self._redis = redis_reader(self._store, self._config, self._views)
         with self._errors():
             self._store.update(self._config, [], definitions.VIEWS, [], definitions.ENTITIES, partial=True)
 
     def user_state(self, user_id: str) -> UserState:
         """The user's snapshot, or an empty state when there is none."""
-        row = self.read(USER_SNAPSHOT, [user_id]).get(user_id)
-        if row is None:
-            return UserState.empty(user_id)
-        moment, values = row
-        return UserState(user_id=user_id, **values, updated_at=moment)
+        return _state(user_id, self.read(USER_SNAPSHOT, [user_id]))
 
     def neighbor_candidates(self, user_id: str) -> NeighborCandidates | None:
         """The user's candidates, None when there are none yet."""
-        row = self.read(NEIGHBOR_CANDIDATES, [user_id]).get(user_id)
-        if row is None:
-            return None
-        moment, values = row
-        return NeighborCandidates(user_id=user_id, **values, updated_at=moment)
+        return _candidates(user_id, self.read(NEIGHBOR_CANDIDATES, [user_id]))
+
+    def person(self, user_id: str) -> Person:
+        """All that is known of the user, in one read."""
+        tables = (USER_SNAPSHOT, NEIGHBOR_CANDIDATES, USER_CARD)
+        snapshots, candidates, cards = self.read_each([(table, [user_id]) for table in tables])
+        return Person(_state(user_id, snapshots), _candidates(user_id, candidates), _cards(cards).get(user_id))
 
     def photo_cards(self, photo_ids: Sequence[str]) -> dict[str, PhotoCard]:
         """The cards of those photos that have one."""
@@ -102,10 +114,7 @@ class OnlineFeatures:
 
     def user_cards(self, user_ids: Sequence[str]) -> dict[str, UserCard]:
         """The cards of those users who have one."""
-        return {
-            user_id: UserCard(user_id=user_id, **values)
-            for user_id, (_, values) in self.read(USER_CARD, user_ids).items()
-        }
+        return _cards(self.read(USER_CARD, user_ids))
 
     def write_user_states(self, states: Iterable[UserState]) -> int:
         """Write snapshots, each as of its `updated_at` (default: now); how many were sent."""
@@ -141,22 +150,28 @@ class OnlineFeatures:
         """How many views of users have a row of the user."""
         return sum(user_id in self.read(table, [user_id]) for table in USER_TABLES)
 
-    def read(self, table: FeatureTable, ids: Sequence[str]) -> dict[str, tuple[datetime, dict[str, Any]]]:
+    def read(self, table: FeatureTable, ids: Sequence[str]) -> dict[str, FeatureRow]:
         """The rows of those entities that have one: when each is of, and its features as Python values."""
-        wanted = list(dict.fromkeys(ids))
-        if not wanted:
-            return {}
-        if table.name in self._redis:
-            with self._errors():
-                return self._redis[table.name].read(wanted)
-        keys = [self._key(table, entity_id) for entity_id in wanted]
+        (found,) = self.read_each([(table, ids)])
+        return found
+
+    def read_each(self, wanted: Sequence[tuple[FeatureTable, Sequence[str]]]) -> list[dict[str, FeatureRow]]:
+        """The same for several tables, of Redis in one round trip."""
+        distinct = [(table, list(dict.fromkeys(ids))) for table, ids in wanted]
+        if not any(ids for _, ids in distinct):
+            return [{} for _ in wanted]
         with self._errors():
-            rows = self._store.online_read(self._config, self._views[table.name], keys)
-        found: dict[str, tuple[datetime, dict[str, Any]]] = {}
+            if self._redis is not None:
+                return self._redis.read(distinct)
+            return [self._read_by_feast(table, ids) if ids else {} for table, ids in distinct]
+
+    def _read_by_feast(self, table: FeatureTable, ids: Sequence[str]) -> dict[str, FeatureRow]:
+        keys = [self._key(table, entity_id) for entity_id in ids]
+        rows = self._store.online_read(self._config, self._views[table.name], keys)
+        found: dict[str, FeatureRow] = {}
         names = table.features
         moments = {name for name in names if pa.types.is_timestamp(table.schema.field(name).type)}
-        for entity_id, (moment, values) in zip(wanted, rows, strict=True):
-            # For an entity without a row, Redis gives values with nothing in them.
+        for entity_id, (moment, values) in zip(ids, rows, strict=True):
             if moment and values and any(value.WhichOneof("val") for value in values.values()):
                 found[entity_id] = moment, {name: _to_python(values.get(name), name in moments) for name in names}
         return found
@@ -200,6 +215,20 @@ class OnlineFeatures:
             if is_storage_full(error) or isinstance(error, OutOfMemoryError):
                 raise StorageFullError(f"the online store takes no more ({error}): free some space") from error
             raise DependencyError(f"the online store can't be used: {error}") from error
+
+
+def _state(user_id: str, rows: Mapping[str, FeatureRow]) -> UserState:
+    row = rows.get(user_id)
+    return UserState.empty(user_id) if row is None else UserState(user_id=user_id, **row[1], updated_at=row[0])
+
+
+def _candidates(user_id: str, rows: Mapping[str, FeatureRow]) -> NeighborCandidates | None:
+    row = rows.get(user_id)
+    return None if row is None else NeighborCandidates(user_id=user_id, **row[1], updated_at=row[0])
+
+
+def _cards(rows: Mapping[str, FeatureRow]) -> dict[str, UserCard]:
+    return {user_id: UserCard(user_id=user_id, **values) for user_id, (_, values) in rows.items()}
 
 
 def _to_python(value: Any, is_moment: bool) -> Any:

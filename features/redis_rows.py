@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -38,12 +40,13 @@ SLOTS = {
 """Where a proto of Feast's holds a value of each type."""
 
 
-class RedisRows:
-    """The rows of one view in that store. Safe to share between threads."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-    def __init__(self, store: RedisOnlineStore, config: RepoConfig, view: str, table: FeatureTable) -> None:
-        self._store = store
-        self._config = config
+
+class RedisRows:
+    """The rows of one view. Safe to share between threads."""
+
+    def __init__(self, config: RepoConfig, view: str, table: FeatureTable) -> None:
         # Of an entity key, what comes before the length of the id; the project's name comes after the id.
         key = EntityKey(join_keys=[table.join_key])
         key.entity_values.add().string_val = ""
@@ -52,15 +55,14 @@ class RedisRows:
         self._fields = [*(_mmh3(f"{view}:{name}") for name in table.features), f"_ts:{view}"]
         self._decoders = [(name, _decoder(table.schema.field(name).type)) for name in table.features]
 
-    def read(self, ids: Sequence[str]) -> dict[str, Read]:
-        """The rows of those entities that have one."""
-        client = self._store._get_client(self._config.online_store)
-        with client.pipeline(transaction=False) as pipeline:
-            for entity_id in ids:
-                pipeline.hmget(self._key(entity_id), self._fields)
-            rows = pipeline.execute()
+    def command(self, entity_id: str) -> tuple[Any, ...]:
+        """What asks Redis for the row of that entity."""
+        return ("HMGET", self._key(entity_id), *self._fields)
+
+    def decoded(self, ids: Sequence[str], answers: Sequence[Sequence[bytes | None]]) -> dict[str, Read]:
+        """The rows of those entities that have one, from the answers to their commands."""
         found: dict[str, Read] = {}
-        for entity_id, (*cells, moment) in zip(ids, rows, strict=True):
+        for entity_id, (*cells, moment) in zip(ids, answers, strict=True):
             if moment is not None and any(cells):
                 values = zip(self._decoders, cells, strict=True)
                 found[entity_id] = _moment(moment), {name: decode(cell) for (name, decode), cell in values}
@@ -71,19 +73,38 @@ class RedisRows:
         return self._before + struct.pack("<I", len(content)) + content + self._after
 
 
-def redis_rows(store: OnlineStore, config: RepoConfig, views: Mapping[str, FeatureView]) -> dict[str, RedisRows]:
-    """The reader of each view, by table; none for another store."""
+@dataclass(frozen=True)
+class RedisReader:
+    """What reads rows of any views from that store, by table. Safe to share between threads."""
+
+    store: RedisOnlineStore
+    config: RepoConfig
+    rows: Mapping[str, RedisRows]
+
+    def read(self, wanted: Sequence[tuple[FeatureTable, Sequence[str]]]) -> list[dict[str, Read]]:
+        """For each table and the entities wanted of it the rows of those that have one, all in one round trip."""
+        client = self.store._get_client(self.config.online_store)
+        with client.pipeline(transaction=False) as pipeline:
+            for table, ids in wanted:
+                for entity_id in ids:
+                    pipeline.execute_command(*self.rows[table.name].command(entity_id))
+            answers = iter(pipeline.execute())
+        return [self.rows[table.name].decoded(ids, list(islice(answers, len(ids)))) for table, ids in wanted]
+
+
+def redis_reader(store: OnlineStore, config: RepoConfig, views: Mapping[str, FeatureView]) -> RedisReader | None:
+    """None for another store."""
     if not isinstance(store, RedisOnlineStore):
-        return {}
-    return {
-        table.name: RedisRows(store, config, _versioned_fv_name(views[table.name], config), table)
-        for table in FEATURE_TABLES
+        return None
+    rows = {
+        table.name: RedisRows(config, _versioned_fv_name(views[table.name], config), table) for table in FEATURE_TABLES
     }
+    return RedisReader(store, config, rows)
 
 
 def _moment(content: bytes) -> datetime:
-    found: datetime = Timestamp.FromString(content).ToDatetime(UTC)
-    return found
+    found = Timestamp.FromString(content)
+    return EPOCH + timedelta(seconds=found.seconds, microseconds=found.nanos // 1_000)
 
 
 def _decoder(kind: pa.DataType) -> Callable[[bytes | None], Any]:

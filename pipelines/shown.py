@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from features.database import shown
+from features.database import Readable, reading, shown
 from features.settings import Settings
 from pipelines.upsert import insert
 
@@ -118,31 +118,35 @@ def _keep_few(connection: sa.Connection, user_ids: Collection[str]) -> None:
             connection.execute(older)
 
 
-def recall(engine: sa.Engine, user_id: str, repetition: Repetition, now: datetime) -> Memory:
+def recall(source: Readable, user_id: str, repetition: Repetition, now: datetime) -> Memory:
     """What was shown to the user on visits before the one that is going on; one look along the primary key.
 
     What has rested counts as shown on one visit.
     The times stay in the database, which compares them: reading 5,000 of them would take ten times as long.
     """
-    table = shown.c
-    visits = sa.case((table.last_shown_at > now - repetition.rest, table.visits), else_=0)
-    query = sa.select(table.photo_id, visits).where(table.user_id == user_id, table.first_shown_at <= now - VISIT)
-    with engine.connect() as connection:
-        rows = connection.execute(query).all()
+    bounds = {"user_id": user_id, "visit_before": now - VISIT, "rest_before": now - repetition.rest}
+    with reading(source) as connection:
+        rows = connection.execute(_SHOWN_BEFORE, bounds).all()
     return Memory(
         {photo_id: max(1, number) for photo_id, number in rows},
         frozenset(photo_id for photo_id, number in rows if number >= repetition.visits),
     )
 
 
-def first_shown(engine: sa.Engine, user_id: str, photo_ids: Sequence[str]) -> dict[str, datetime]:
+def first_shown(source: Readable, user_id: str, photo_ids: Sequence[str]) -> dict[str, datetime]:
     """When each of these photos, at most 500, was first shown to the user; without those that never were."""
-    table = shown.c
-    query = sa.select(table.photo_id, table.first_shown_at).where(
-        table.user_id == user_id, table.photo_id.in_(photo_ids)
-    )
-    with engine.connect() as connection:
-        return {row.photo_id: row.first_shown_at for row in connection.execute(query)}
+    with reading(source) as connection:
+        rows = connection.execute(_FIRST_SHOWN, {"user_id": user_id, "photo_ids": photo_ids})
+        return {row.photo_id: row.first_shown_at for row in rows}
+
+
+_SHOWN_BEFORE = sa.select(
+    shown.c.photo_id, sa.case((shown.c.last_shown_at > sa.bindparam("rest_before"), shown.c.visits), else_=0)
+).where(shown.c.user_id == sa.bindparam("user_id"), shown.c.first_shown_at <= sa.bindparam("visit_before"))
+
+_FIRST_SHOWN = sa.select(shown.c.photo_id, shown.c.first_shown_at).where(
+    shown.c.user_id == sa.bindparam("user_id"), shown.c.photo_id.in_(sa.bindparam("photo_ids", expanding=True))
+)
 
 
 def forget_users(engine: sa.Engine, user_ids: Collection[str]) -> None:

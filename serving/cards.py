@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
+from features.database import Readable
 from features.online import OnlineFeatures, PhotoCard, UserCard
 from pipelines.privacy.suppression import Suppression
 from pipelines.privacy.tombstones import gone_among
@@ -18,17 +17,20 @@ from serving.ranking.exclusions import is_showable
 @dataclass(frozen=True)
 class Cards:
     """The one door through which cards come to a page: what has a tombstone, or is of somebody who has one, or who was
-    erased, stays behind it, whatever the online store still holds."""
+    erased, stays behind it, whatever the online store still holds.
+
+    source: of the tombstones.
+    """
 
     online: OnlineFeatures
-    engine: sa.Engine
+    source: Readable
     suppression: Suppression | None = None
 
     def photos(self, photo_ids: Sequence[str]) -> dict[str, PhotoCard]:
         """The cards of those photos that have one and that nobody asked to take away; one look into SQL."""
         found = self.online.photo_cards(photo_ids)
         owners = {card.owner_id for card in found.values()}
-        gone = gone_among(self.engine, found, owners, self.suppression)
+        gone = gone_among(self.source, found, owners, self.suppression)
         return {
             photo_id: card
             for photo_id, card in found.items()
@@ -37,7 +39,7 @@ class Cards:
 
     def gone_people(self, user_ids: Sequence[str]) -> frozenset[str]:
         """Those of the users who must not be shown."""
-        return gone_among(self.engine, (), user_ids, self.suppression).user_ids
+        return gone_among(self.source, (), user_ids, self.suppression).user_ids
 
 
 def photo_fields(card: PhotoCard) -> dict[str, Any]:

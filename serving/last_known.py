@@ -9,24 +9,24 @@ remembered.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import structlog
-from cachetools import LRUCache, TTLCache
+from cachetools import TTLCache
 from prometheus_client import Counter, Gauge
 
 from features.builds import Builds
 from features.errors import DependencyError
 from features.feature_tables import FEATURE_TABLES, PHOTO_CARD, FeatureTable
-from features.online import OnlineFeatures, PhotoCard
+from features.online import FeatureRow, OnlineFeatures, PhotoCard
 from features.online_store import impatient
 from features.settings import Settings
 from serving.champion.served import Served
@@ -78,9 +78,7 @@ CARDS_KEPT, CARDS_READ = CARDS_ASKED.labels("memory"), CARDS_ASKED.labels("store
 
 logger = structlog.get_logger(__name__)
 
-Row = tuple[datetime, dict[str, Any]]
-
-_Kept = tuple[int, float, Row]
+_Kept = tuple[int, float, FeatureRow]
 """What a row counts for, when it was read, and the row."""
 
 
@@ -119,9 +117,10 @@ class LastKnown(OnlineFeatures):
         self._settings = settings
         self._served = served
         self._room = settings.last_known_mb * VALUES_PER_MB
-        self._kept: LRUCache[tuple[str, str], _Kept] = LRUCache(self._room, getsizeof=_values)
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._taken = 0
         self._cards: TTLCache[str, PhotoCard] = TTLCache(CARDS, settings.card_seconds, monotonic)
-        self._popular: dict[str, Row] = {}
+        self._popular: dict[str, FeatureRow] = {}
         self._popular_of: tuple[Sequence[str], float] = ((), -POPULAR_SECONDS)
         self._lock = threading.Lock()
         self._card_lock = threading.Lock()
@@ -139,23 +138,24 @@ class LastKnown(OnlineFeatures):
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def read(self, table: FeatureTable, ids: Sequence[str]) -> dict[str, Row]:
-        """As `OnlineFeatures.read`, or what is known of them where the store does not answer in time.
+    def read_each(self, wanted: Sequence[tuple[FeatureTable, Sequence[str]]]) -> list[dict[str, FeatureRow]]:
+        """As `OnlineFeatures.read_each`, or what is known of them where the store does not answer in time.
 
         Raises DependencyError only while this is not started.
         """
+        if not self._lost:
+            try:
+                found = super().read_each(wanted)
+            except DependencyError as error:
+                if not self._thread.is_alive():
+                    raise
+                self._lose(error)
+            else:
+                for (table, ids), rows in zip(wanted, found, strict=True):
+                    self._remember(table, ids, rows)
+                return found
         reads = _reads.get() or Reads()
-        if self._lost:
-            return self._remembered(table, ids, reads)
-        try:
-            rows = super().read(table, ids)
-        except DependencyError as error:
-            if not self._thread.is_alive():
-                raise
-            self._lose(error)
-            return self._remembered(table, ids, reads)
-        self._remember(table, ids, rows)
-        return rows
+        return [self._remembered(table, ids, reads) for table, ids in wanted]
 
     def photo_cards(self, photo_ids: Sequence[str]) -> dict[str, PhotoCard]:
         """As `OnlineFeatures.photo_cards`; one that was read within `card_seconds` is taken as it was then.
@@ -163,6 +163,9 @@ class LastKnown(OnlineFeatures):
         Reading and decoding cards is a fifth of a wall's work, and they are the same for everybody. What is taken down
         does not wait for them: that stands in SQL.
         """
+        if not self._settings.card_seconds:
+            CARDS_READ.inc(len(photo_ids))
+            return super().photo_cards(photo_ids)
         with self._card_lock:
             found = {photo_id: card for photo_id in photo_ids if (card := self._cards.get(photo_id)) is not None}
         missing = [photo_id for photo_id in photo_ids if photo_id not in found]
@@ -200,10 +203,11 @@ class LastKnown(OnlineFeatures):
         of, since = self._popular_of
         if of == ids and (self._lost or monotonic() - since < POPULAR_SECONDS):
             return
-        rows: dict[str, Row] = {}
+        rows: dict[str, FeatureRow] = {}
         try:
             for start in range(0, len(ids), AT_ONCE):
-                rows |= super().read(PHOTO_CARD, ids[start : start + AT_ONCE])
+                (some,) = super().read_each([(PHOTO_CARD, ids[start : start + AT_ONCE])])
+                rows |= some
         except DependencyError:
             rows = _cards_of_build(self._settings, ids)
         self._popular, self._popular_of = rows, (ids, monotonic())
@@ -231,23 +235,28 @@ class LastKnown(OnlineFeatures):
             LOST.set(0)
             logger.info("online_store_back")
 
-    def _remember(self, table: FeatureTable, ids: Sequence[str], rows: dict[str, Row]) -> None:
+    def _remember(self, table: FeatureTable, ids: Sequence[str], rows: dict[str, FeatureRow]) -> None:
         now, name, lists = monotonic(), table.name, LISTS[table.name]
         with self._lock:
             for entity_id in ids:
+                before = self._kept.pop((name, entity_id), None)
+                self._taken -= before[0] if before else 0
                 row = rows.get(entity_id)
                 if row is None:
-                    self._kept.pop((name, entity_id), None)
                     continue
                 values = ROW_VALUES + sum(len(row[1][of] or ()) for of in lists) if lists else ROW_VALUES
                 if values <= self._room:
                     self._kept[name, entity_id] = values, now, row
+                    self._taken += values
+            while self._taken > self._room:
+                _, oldest = self._kept.popitem(last=False)
+                self._taken -= oldest[0]
 
-    def _remembered(self, table: FeatureTable, ids: Sequence[str], reads: Reads) -> dict[str, Row]:
+    def _remembered(self, table: FeatureTable, ids: Sequence[str], reads: Reads) -> dict[str, FeatureRow]:
         reads.stale = True
         oldest = monotonic() - KEPT_SECONDS
         popular = self._popular if table is PHOTO_CARD else {}
-        found: dict[str, Row] = {}
+        found: dict[str, FeatureRow] = {}
         with self._lock:
             for entity_id in ids:
                 kept = self._kept.get((table.name, entity_id))
@@ -258,11 +267,7 @@ class LastKnown(OnlineFeatures):
         return found
 
 
-def _values(kept: _Kept) -> int:
-    return kept[0]
-
-
-def _cards_of_build(settings: Settings, photo_ids: Sequence[str]) -> dict[str, Row]:
+def _cards_of_build(settings: Settings, photo_ids: Sequence[str]) -> dict[str, FeatureRow]:
     """The photos' cards as the current build has them: for a service that starts while the store is gone."""
     builds = Builds(settings.lake_uri)
     wanted = ds.field(PHOTO_CARD.join_key).isin(list(photo_ids))

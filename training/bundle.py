@@ -92,6 +92,11 @@ class Bundle:
         """The person's state in rows; photos that the model does not know are left out."""
         return history_of(self.catalog, state, self.followed)
 
+    def fold_in(self, history: History) -> None:
+        """Compute the person's vectors, which then stay with the history: what is asked with it next finds them."""
+        for als in factors_of(self.model).values():
+            als.fold_in(history.alone)
+
     def scores(self, history: History) -> NDArray[np.float32]:
         """All photos' scores for the history, float32 (n_photos,). Do not write into it."""
         return scores_of(self.model, history)

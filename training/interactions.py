@@ -73,12 +73,18 @@ class History:
         """Rows of the favorites."""
         return self.photo_rows[self.positive]
 
+    @cached_property
+    def alone(self) -> Histories:
+        """This history alone, as models are asked with it."""
+        return Histories.of([self])
+
 
 @dataclass(frozen=True)
 class Histories:
     """What n users did, as CSR: the events of user i are those from indptr[i] up to indptr[i + 1], as in `History`.
 
-    indptr, contact_indptr: int64 (n + 1,). contacts: int32, rows in the training users.
+    indptr, contact_indptr: int64 (n + 1,). contacts: int32, rows in the training users. folded: of one user, what
+    models made of it (`ALS.fold_in`), by the model's id: a wall asks for that several times.
     """
 
     indptr: Rows
@@ -88,6 +94,7 @@ class Histories:
     contact_indptr: Rows
     contacts: NDArray[np.int32]
     shares: Shares = field(default_factory=lambda: WHOLE)
+    folded: dict[int, tuple[object, NDArray[np.float32]]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.shares is WHOLE:

@@ -28,7 +28,7 @@ def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
 
 
 def load_array(folder: Path, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> NDArray[Any]:
-    """`name`.npy as a read-only memory map; None in `shape` accepts any length. Raises CorruptModelError."""
+    """`name`.npy, read-only and memory-mapped; None in `shape` accepts any length. Raises CorruptModelError."""
     path = folder / f"{name}.npy"
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -42,7 +42,7 @@ def load_array(folder: Path, name: str, dtype: type[np.generic], shape: tuple[in
     if array.dtype != dtype or not fits:
         wanted = tuple("any" if want is None else want for want in shape)
         raise corrupt(path, f"{array.dtype} {array.shape} instead of {np.dtype(dtype)} {wanted}")
-    return array
+    return np.asarray(array)  # a `memmap` takes several times as long to index
 
 
 def save_json(path: Path, content: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from features.database import suppressions, tombstones
+from features.database import Readable, reading, suppressions, tombstones
 from pipelines.privacy.suppression import ERASED, Suppression
 from pipelines.upsert import insert
 
@@ -93,13 +93,13 @@ def photos_buried_for(engine: sa.Engine, reason: str) -> set[str]:
 
 
 def gone_among(
-    engine: sa.Engine, photo_ids: Collection[str], user_ids: Collection[str], suppression: Suppression | None = None
+    source: Readable, photo_ids: Collection[str], user_ids: Collection[str], suppression: Suppression | None = None
 ) -> Gone:
     """Which of these photos and users must not be shown, in one indexed statement; erased users are among them."""
     by_digest = {} if suppression is None else suppression.digests(user_ids)
     found: dict[str, set[str]] = {PHOTO: set(), USER: set(), ERASED: set()}
     wanted = {PHOTO: list(photo_ids), USER: list(user_ids), ERASED: list(by_digest)}
-    with engine.connect() as connection:
+    with reading(source) as connection:
         while any(wanted.values()):
             some = {kind: ids[:AT_ONCE] for kind, ids in wanted.items()}
             wanted = {kind: ids[AT_ONCE:] for kind, ids in wanted.items()}

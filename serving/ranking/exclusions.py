@@ -18,6 +18,7 @@ from features.online import PhotoCard
 from features.user_state import UserState
 from serving.champion.served import Champion
 from serving.ranking.cursor import mark
+from training.interactions import History
 
 SAFE = 0
 """Flickr's `safety_level`: 0 safe, 1 moderate, 2 restricted. Flickr leaves it out of some lists of public photos."""
@@ -30,11 +31,16 @@ def is_showable(card: PhotoCard) -> bool:
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What is kept from one person: photos by id, everything of some owners, and what this walk has shown (marks)."""
+    """What is kept from one person: photos by id, everything of some owners, and what this walk has shown (marks).
+
+    tired: those of the photos that they saw too often; user_id: the person, who is one of the owners.
+    """
 
     photo_ids: frozenset[str]
     owner_ids: frozenset[str]
     shown: frozenset[int] = frozenset()
+    tired: frozenset[str] = frozenset()
+    user_id: str = ""
 
     @classmethod
     def of(
@@ -45,6 +51,8 @@ class Exclusions:
             photo_ids=frozenset(state.favorite_ids).union(state.dismissed_ids, tired),
             owner_ids=frozenset(state.dismissed_people).union((state.user_id,)),
             shown=shown,
+            tired=tired,
+            user_id=state.user_id,
         )
 
     def allow(self, card: PhotoCard) -> bool:
@@ -60,13 +68,17 @@ class Exclusions:
         """False when `allow` would refuse whatever the card says: saves reading the card."""
         return photo_id not in self.photo_ids and owner_id not in self.owner_ids and mark(photo_id) not in self.shown
 
-    def mask(self, champion: Champion) -> NDArray[np.bool_]:
-        """bool (n_photos,): True for each row that `could_allow` refuses, so that retrieval looks past them."""
+    def mask(self, champion: Champion, history: History) -> NDArray[np.bool_]:
+        """bool (n_photos,): True for each row that `could_allow` refuses, so that retrieval looks past them.
+
+        history: of the same state, whose rows are what the person favorited and dismissed, dismissed people's too.
+        """
         catalog = champion.bundle.catalog
         excluded = np.zeros(len(catalog), dtype=bool)
-        rows = catalog.rows(_objects(self.photo_ids))
+        excluded[history.photo_rows] = True
+        rows = catalog.rows(_objects(self.tired))
         excluded[rows[rows >= 0]] = True
-        excluded[catalog.rows_of_owners(_objects(self.owner_ids))[0]] = True
+        excluded[catalog.rows_of_owners([self.user_id])[0]] = True
         excluded[champion.marks.rows(self.shown)] = True
         return excluded
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features.online import PhotoCard
 from training.bundle import Bundle
 from training.catalog import Ids
-from training.interactions import Histories, History
+from training.interactions import History
 from training.models.als import ALS
 from training.models.blend import Blend
 from training.stored_ids import Lookup
@@ -75,7 +75,7 @@ class Facts:
     def owner_scores(self, history: History, owner_ids: Sequence[str]) -> NDArray[np.float64]:
         """The mean of ALS's scores of each owner's photos for that history, lower for owners of few photos
         (FEW_PHOTOS); 0 for owners of none that are known. float64 (n,)."""
-        person = self.als.fold_in(Histories.of([history]))[0]
+        person = self.als.fold_in(history.alone)[0]
         numbers = self.owner_lookup.rows(owner_ids)
         return np.where(numbers >= 0, self.owner_factors[numbers] @ person, 0.0).astype(np.float64)
 

@@ -7,12 +7,14 @@ as far as the page needs it; `strategy` names the one that the page begins with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from threading import BoundedSemaphore
+from threading import Lock
 
 import sqlalchemy as sa
 
 from features.actions import actions_after
+from features.database import Readable
 from features.online import OnlineFeatures
 from features.user_state import UserState, apply_actions
 from pipelines.privacy.suppression import Suppression
@@ -42,10 +44,6 @@ from serving.ranking.sources import Candidate, Placing, sources_of
 
 EPOCH = date(1970, 1, 1)
 
-AT_ONCE = 2
-"""Walls that a process works on at once: one computes while the other waits for a store. With more, each waits for
-Python's lock after every read, and all together get a third fewer done."""
-
 REMEMBERED_DEPTH = 2_000
 """Candidates of each source that are looked at while cards come from memory: far from all photos have one there."""
 
@@ -71,13 +69,13 @@ class Recommender:
         self._served = served
         self._repetition = repetition or Repetition()
         self._weights = weights or Weights()
-        self._turns = BoundedSemaphore(AT_ONCE)
+        # One wall at a time: of several, each waits for Python's lock after every read, and all get fewer done.
+        self._turn = Lock()
         self.cards = cards.Cards(online, engine, suppression)
 
     def state(self, user_id: str) -> UserState:
         """The newest snapshot and every action since: what the person did a moment ago is in it."""
-        snapshot = self._online.user_state(user_id)
-        return apply_actions(snapshot, actions_after(self._engine, user_id, snapshot.watermark))
+        return _since(self._engine, self._online.user_state(user_id))
 
     def recommend(
         self,
@@ -95,27 +93,39 @@ class Recommender:
         cursor that can't be read.
         """
         with observed_recommendation() as observed, watched_reads() as reads:
-            with self._turns:
-                answer = self._wall(user_id, limit, people, explain, cursor, own, reads)
+            with self._turn, self._engine.connect() as connection:
+                answer = self._wall(connection, user_id, limit, people, explain, cursor, own, reads)
             answer.degraded = answer.degraded or reads.stale
             observed(answer.strategy, answer.model_version, answer.degraded)
         return answer
 
     def _wall(
-        self, user_id: str, limit: int, people: int, explain: bool, cursor: str | None, own: bool, reads: Reads
+        self,
+        connection: sa.Connection,
+        user_id: str,
+        limit: int,
+        people: int,
+        explain: bool,
+        cursor: str | None,
+        own: bool,
+        reads: Reads,
     ) -> Recommendation:
         served = self._served().to(user_id)
         shown = decode_cursor(cursor) if cursor else frozenset[int]()
+        door = replace(self.cards, source=connection)
         with stage("features"):
-            state = self.state(user_id)
-            neighbors = self._online.neighbor_candidates(user_id)
-            memory = recall(self._engine, user_id, self._repetition, datetime.now(UTC))
+            person = self._online.person(user_id)
+            neighbors, state = person.neighbors, _since(connection, person.state)
+            memory = recall(connection, user_id, self._repetition, datetime.now(UTC))
         observe_snapshot(state.updated_at)
         exclusions = Exclusions.of(state, shown, memory.tired)
         history = served.champion.bundle.history(state) if served.champion else None
+        if served.champion and history is not None:
+            with stage("fold-in"):
+                served.champion.bundle.fold_in(history)
         sources = sources_of(served, history, neighbors, exclusions, limit, self._placing(user_id, memory))
         with stage("filter"):
-            page = fill_page(_walk(sources, reads), exclusions, self.cards.photos, limit, self._weights.owner_cap)
+            page = fill_page(_walk(sources, reads), exclusions, door.photos, limit, self._weights.owner_cap)
         strategy: Strategy = page[0].candidate.strategy if page else "popular"
         reasons: dict[str, list[Reason]] = {}
         reason_photos: dict[str, Thumbnail] = {}
@@ -123,17 +133,15 @@ class Recommender:
         reason_people: dict[str, Person] = {}
         if explain and served.champion and history is not None:
             with stage("reasons"):
-                reasons, reason_photos = reasons_of_page(self.cards, served.champion, history, page)
+                reasons, reason_photos = reasons_of_page(door, served.champion, history, page)
         if explain:
             with stage("reasons"):
-                favoriters, reason_people = neighbors_of_page(self.cards, state, neighbors, exclusions, page)
+                favoriters, reason_people = neighbors_of_page(door, state, neighbors, exclusions, page)
         with stage("people"):
-            to_follow = people_to_follow(
-                self.cards, state, neighbors, exclusions, people, page, served.champion, history
-            )
+            to_follow = people_to_follow(door, state, neighbors, exclusions, people, page, served.champion, history)
         return Recommendation(
             user_id=user_id,
-            user=cards.people(self._online, [user_id])[0],
+            user=cards.person(user_id, person.card),
             strategy=strategy,
             degraded=_is_degraded(served, state, strategy),
             coverage=neighbors.coverage if neighbors else 0.0,
@@ -141,7 +149,7 @@ class Recommender:
             variant=served.variant,
             generated_at=datetime.now(UTC),
             next_cursor=_next_cursor(shown, page, limit),
-            photos=self._ranked(page, reasons, favoriters, user_id if own else None, memory),
+            photos=_ranked(connection, page, reasons, favoriters, user_id if own else None, memory),
             people=to_follow,
             reason_photos=reason_photos,
             reason_people=reason_people,
@@ -151,29 +159,6 @@ class Recommender:
         today = datetime.now(UTC).date()
         seed, days = seed_of(user_id, today), (today - EPOCH).days
         return Placing(self._weights, seed, days, self._online.photo_cards, memory.visits)
-
-    def _ranked(
-        self,
-        page: Sequence[Placed],
-        reasons: dict[str, list[Reason]],
-        favoriters: dict[str, list[str]],
-        person: str | None,
-        memory: Memory,
-    ) -> list[RankedPhoto]:
-        """The page's photos, with what is between them and the person; None: nothing of that is told."""
-        ids = [placed.card.photo_id for placed in page]
-        since = first_shown(self._engine, person, ids) if person is not None and ids else {}
-        return [
-            RankedPhoto(
-                **cards.photo_fields(placed.card),
-                score=placed.candidate.score,
-                new=person is not None and memory.is_new(placed.card.photo_id),
-                first_recommended_at=since.get(placed.card.photo_id),
-                reasons=reasons.get(placed.card.photo_id, []),
-                neighbors=favoriters.get(placed.card.photo_id, []),
-            )
-            for placed in page
-        ]
 
     def similar(self, photo_id: str, limit: int = 20) -> SimilarPhotos:
         """Photos that the same people like, the most alike first.
@@ -196,6 +181,35 @@ class Recommender:
             if card is not None and is_showable(card) and len(alike) < limit:
                 alike.append(SimilarPhoto(**cards.photo_fields(card), score=score))
         return SimilarPhotos(photo_id=photo_id, model_version=champion.version, degraded=reads.stale, photos=alike)
+
+
+def _since(source: Readable, snapshot: UserState) -> UserState:
+    """The snapshot with the person's actions since."""
+    return apply_actions(snapshot, actions_after(source, snapshot.user_id, snapshot.watermark))
+
+
+def _ranked(
+    connection: sa.Connection,
+    page: Sequence[Placed],
+    reasons: dict[str, list[Reason]],
+    favoriters: dict[str, list[str]],
+    person: str | None,
+    memory: Memory,
+) -> list[RankedPhoto]:
+    """The page's photos, with what is between them and the person; None: nothing of that is told."""
+    ids = [placed.card.photo_id for placed in page]
+    since = first_shown(connection, person, ids) if person is not None and ids else {}
+    return [
+        RankedPhoto(
+            **cards.photo_fields(placed.card),
+            score=placed.candidate.score,
+            new=person is not None and memory.is_new(placed.card.photo_id),
+            first_recommended_at=since.get(placed.card.photo_id),
+            reasons=reasons.get(placed.card.photo_id, []),
+            neighbors=favoriters.get(placed.card.photo_id, []),
+        )
+        for placed in page
+    ]
 
 
 def _walk(sources: Iterator[Iterator[Candidate]], reads: Reads) -> Iterator[Candidate]:

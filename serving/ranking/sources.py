@@ -93,7 +93,7 @@ def from_champion(
     Enough for a page come first, then four times as many at a time.
     """
     bundle = champion.bundle
-    excluded = exclusions.mask(champion)
+    excluded = exclusions.mask(champion, history)
     n = max(2 * limit + 20, POOL * min(limit, PLACES))
     while True:
         with stage("retrieve"):

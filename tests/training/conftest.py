@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from features.lake import Lake
 from features.schema import INTERACTIONS, TIMESTAMP, Kind
@@ -78,6 +80,11 @@ def interactions_of(
         return [(u, p, owners.get(p, f"owner of {p}"), kind, START + day * DAY) for u, ps in of.items() for p in ps]
 
     return build_interactions(log_of(rows(favorites, Kind.FAVORITE) + rows(dismissed or {}, Kind.DISMISS_PHOTO)))
+
+
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Whether the array is read from its file."""
+    return isinstance(array.base, np.memmap)
 
 
 def style_of(photo_id: str) -> int:

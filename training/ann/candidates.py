@@ -48,7 +48,7 @@ def best_candidates(
     many photos are left: None also where too few were found.
     """
     found = {id(als.photo_factors): graphs[name] for name, als in factors_of(model).items() if name in graphs}
-    asked = Histories.of([history])
+    asked = history.alone
     proposals: list[_Proposal] = []
     for part in _parts(model):
         factors, vector = _factors(part, asked)

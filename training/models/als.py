@@ -150,7 +150,19 @@ class ALS:
         return model
 
     def fold_in(self, histories: Histories) -> Factors:
-        """The users' vectors, float32 (n, factors), by `implicit`'s own exact solver; zeros for an empty history."""
+        """The users' vectors, float32 (n, factors), by `implicit`'s own exact solver; zeros for an empty history.
+
+        Of one user they stay with the history: do not write into them.
+        """
+        if len(histories) != 1:
+            return self._solved(histories)
+        # With the model, so that no other gets its id.
+        _, users = histories.folded.get(id(self)) or histories.folded.setdefault(
+            id(self), (self, self._solved(histories))
+        )
+        return users
+
+    def _solved(self, histories: Histories) -> Factors:
         rows, places = np.unique(histories.photo_rows, return_inverse=True)
         users = np.zeros((len(histories), self.gram.shape[0]), dtype=np.float32)
         _als._least_squares(
@@ -177,7 +189,7 @@ class ALS:
         score(i) = Σ_j y_iᵀ W y_j c_j over the favorites j, W the inverse of YᵀY + λI + Σ (|c| − 1) y yᵀ
         (section 5 of the paper; what `implicit`'s `explain` computes, here for all rows at once).
         """
-        confidence = self._confidence(Histories.of([history])).astype(np.float64)
+        confidence = self._confidence(history.alone).astype(np.float64)
         factors = self.photo_factors[history.photo_rows].astype(np.float64)
         system = self.gram + self.regularization * np.eye(len(self.gram))
         system = system + (factors.T * (np.abs(confidence) - 1.0)) @ factors

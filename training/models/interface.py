@@ -49,7 +49,7 @@ class Model(Scorer, Protocol):
 
 def scores_of(scorer: Scorer, history: History) -> Scores:
     """The scores for one history, float32 (n_photos,)."""
-    result: Scores = scorer.scores(Histories.of([history]))[0]
+    result: Scores = scorer.scores(history.alone)[0]
     return result
 
 

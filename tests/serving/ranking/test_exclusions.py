@@ -123,7 +123,7 @@ def test_what_is_skipped_without_looking_at_its_card_would_be_refused_with_it(pe
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_mask_of_a_model_hides_the_rows_that_would_be_refused_and_no_other(world: World, person: Person) -> None:
     champion, exclusions = world.champions["als"], person.exclusions
-    mask = exclusions.mask(champion)
+    mask = exclusions.mask(champion, champion.bundle.history(person.state))
     rows = zip(champion.bundle.photo_ids, champion.bundle.owner_ids, strict=True)
     assert mask.tolist() == [not exclusions.could_allow(photo_id, owner_id) for photo_id, owner_id in rows]
 

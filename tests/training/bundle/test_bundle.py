@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.training.bundle.conftest import METRICS, each_file, state_of
-from tests.training.conftest import style_of
+from tests.training.conftest import is_mapped, style_of
 from training.bundle import MANIFEST, load_bundle, save_bundle
 from training.interactions import Interactions
 from training.models.blend import Blend
@@ -68,7 +68,7 @@ def test_arrays_are_memory_mapped_and_read_only(saved: Path) -> None:
     arrays = [array for array in arrays if array.dtype != object]
     assert arrays
     for array in arrays:
-        assert isinstance(array, np.memmap)
+        assert is_mapped(array)
         assert not array.flags.writeable
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import CorruptModelError
-from tests.training.conftest import interactions_of
+from tests.training.conftest import interactions_of, is_mapped
 from tests.training.models.worlds import best_unseen, checkerboard, dense, history, random_interactions
 from training.interactions import Histories, Interactions
 from training.models import exact_ease
@@ -94,7 +94,7 @@ def test_no_regularization_is_refused(world: Interactions) -> None:
 def test_it_comes_back_as_it_was_saved(world: Interactions, tmp_path: Path) -> None:
     model = ExactEASE.fit(world, regularization=10.0, dismissal=3.0, user_exponent=0.5)
     loaded = ExactEASE.load(tmp_path, model.save(tmp_path), world.n_photos)
-    assert isinstance(loaded.weights, np.memmap)
+    assert is_mapped(loaded.weights)
     what = Histories.of([history([1, 2], [3])])
     assert (loaded.scores(what) == model.scores(what)).all()
 

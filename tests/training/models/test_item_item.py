@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from features.errors import CorruptModelError
-from tests.training.conftest import style_of
+from tests.training.conftest import is_mapped, style_of
 from tests.training.models.worlds import histories, history
 from training.interactions import Histories, History, Interactions
 from training.models import item_item
@@ -131,7 +131,7 @@ def test_several_operators_share_a_folder_and_come_back_as_they_were(world: Inte
             model.dismissal,
             model.user_exponent,
         )
-        assert isinstance(loaded.data, np.memmap)
+        assert is_mapped(loaded.data)
         assert (loaded.scores(what) == model.scores(what)).all()
         assert (scores_of(loaded, world.history(0)) == scores_of(model, world.history(0))).all()
 
