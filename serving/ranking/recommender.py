@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from threading import Lock
+from threading import BoundedSemaphore
 
 import sqlalchemy as sa
 
@@ -69,8 +69,9 @@ class Recommender:
         self._served = served
         self._repetition = repetition or Repetition()
         self._weights = weights or Weights()
-        # One wall at a time: of several, each waits for Python's lock after every read, and all get fewer done.
-        self._turn = Lock()
+        # One wall at a time: of several, each waits for Python's lock after every read, and all get fewer done. A
+        # semaphore's next is who waits the longest; a lock's is anybody, and some wait long.
+        self._turn = BoundedSemaphore(1)
         self.cards = cards.Cards(online, engine, suppression)
 
     def state(self, user_id: str) -> UserState:
