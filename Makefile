@@ -14,7 +14,9 @@ TEST_PACKAGES := redis-server:redis-server chromium:chromium openjdk-17-jre-head
 
 SITE_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-.PHONY: help setup packages site demo test stack-test lint format bench lock clean
+OPENAPI := mkdir -p build && $(VENV)/bin/python -c 'import json; from serving.api.app import create_app; print(json.dumps(create_app().openapi()))' >build/openapi.json
+
+.PHONY: help setup packages site demo test stack-test api-client lint format bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,11 +57,17 @@ packages: # the Debian packages that tests need
 demo: $(VENV)/.installed site ## from nothing to a ranked wall on http://localhost:3000 (ARGS=--no-serve, ARGS=--fresh)
 	@$(VENV)/bin/photo-recommender demo $(ARGS)
 
+api-client: setup ## the site's types of the API (frontend/src/api/schema.ts), from the service's OpenAPI document
+	$(OPENAPI)
+	cd frontend && npx openapi-typescript ../build/openapi.json -o src/api/schema.ts
+
 lint: setup ## style, types, import layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(OPENAPI)
+	cd frontend && npx openapi-typescript ../build/openapi.json -o src/api/schema.ts --check >/dev/null || { echo "error: frontend/src/api/schema.ts is not what the service offers: run make api-client" >&2; exit 1; }
 	cd frontend && npm run --silent check
 
 test: packages setup site lint ## everything that must hold; at most 20 minutes on 2 cores

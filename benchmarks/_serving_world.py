@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -166,12 +166,11 @@ def _register(settings: Settings, bundle: Path, interactions: Interactions, kind
         "als": als,
         "contact_vectors": Recipe("contact_vectors", {"als": "als"}),
     }
-    recipe, model = als, fit_each({"als": als}, interactions)["als"]
+    fitted = fit_each(recipes if kind == "blend" else {"als": als}, interactions)
+    recipe, served = als, cast(Model, fitted["als"])
     if kind == "blend":
-        fitted = fit_each({name: one for name, one in recipes.items() if name != "als"}, interactions) | {"als": model}
         recipe = blend_recipe(recipes, dict.fromkeys(recipes, 1.0), dict.fromkeys(recipes, 1.0))
-        model = blend_of(recipe, fitted)
-    served: Model = model  # type: ignore[assignment]
+        served = blend_of(recipe, fitted)
     graphs = graphs_for(served, interactions, settings.ann_photos)
     save_bundle(bundle, recipe, served, interactions, {}, graphs=graphs)
     run = TrainingRun(settings, "benchmark")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidation
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from pipelines.pull.progress import Stage
 
@@ -74,7 +75,13 @@ class ImpressionsRequest(BaseModel):
     shown: list[ShownPhoto] = Field(min_length=1, max_length=200)
 
 
-class Person(BaseModel):
+class Answer(BaseModel):
+    """What the service answers with: every field is there, those with a default too."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class Person(Answer):
     user_id: str
     name: str
     avatar_url: str | None
@@ -89,28 +96,36 @@ class PersonToFollow(Person):
     favorites_in_common: int
 
 
-class Reason(BaseModel):
+class Reason(Answer):
     """A favorite that speaks for a photo, and its share of the photo's score (above 1 where others speak against)."""
 
     photo_id: str
     weight: float
 
 
-class Thumbnail(BaseModel):
+class Thumbnail(Answer):
     title: str
     image_url: str
     page_url: str
 
 
-class Photo(BaseModel):
-    """A photo as a page shows it. `sizes`: Flickr's size suffix → url, width, height (pixels)."""
+class ImageSize(TypedDict):
+    """One of a photo's images; width and height in pixels."""
+
+    url: str
+    width: int | None
+    height: int | None
+
+
+class Photo(Answer):
+    """A photo as a page shows it. `sizes`: keyed by Flickr's size suffix: "m", "z", "l", …"""
 
     photo_id: str
     owner_id: str
     owner_name: str
     title: str
     image_url: str
-    sizes: dict[str, dict[str, Any]]
+    sizes: SkipValidation[dict[str, ImageSize]]
     width: int | None
     height: int | None
     page_url: str
@@ -132,7 +147,7 @@ class RankedPhoto(Photo):
     neighbors: list[str] = []
 
 
-class Recommendation(BaseModel):
+class Recommendation(Answer):
     """A page of a wall.
 
     strategy: what ranked its first photo; degraded: whether that is less than what is known of the person allows;
@@ -160,7 +175,7 @@ class SimilarPhoto(Photo):
     score: float
 
 
-class SimilarPhotos(BaseModel):
+class SimilarPhotos(Answer):
     """degraded: photos may be missing, as their cards could not be read."""
 
     photo_id: str
@@ -169,7 +184,7 @@ class SimilarPhotos(BaseModel):
     photos: list[SimilarPhoto]
 
 
-class SessionAnswer(BaseModel):
+class SessionAnswer(Answer):
     user: Person | None
     csrf_token: str
     sandbox: bool
@@ -179,11 +194,11 @@ class LoginRequest(BaseModel):
     return_to: str = Field("/", max_length=2000, description="Where on this site to come back to.")
 
 
-class LoginAnswer(BaseModel):
+class LoginAnswer(Answer):
     authorize_url: str
 
 
-class ProgressAnswer(BaseModel):
+class ProgressAnswer(Answer):
     user_id: str
     stage: Stage
     made: int
@@ -194,7 +209,7 @@ class ProgressAnswer(BaseModel):
     error: str | None
 
 
-class ActionAnswer(BaseModel):
+class ActionAnswer(Answer):
     action_id: str
     kind: str
     photo_id: str
@@ -207,7 +222,7 @@ class Me(Person):
     dismissed_people: list[Person]
 
 
-class ModelStatus(BaseModel):
+class ModelStatus(Answer):
     """`retrieval`: how the best photos are found: "exact" scores all, "hnsw" those that a graph proposes."""
 
     version: str
@@ -223,12 +238,12 @@ class ChallengerStatus(ModelStatus):
     share: float
 
 
-class FeatureStatus(BaseModel):
+class FeatureStatus(Answer):
     version: str | None
     built_at: datetime | None
 
 
-class Status(BaseModel):
+class Status(Answer):
     """`model_error`: why the newest champion, or challenger, is not served; `queue`: pulls by state."""
 
     model: ModelStatus | None
@@ -243,15 +258,15 @@ class SandboxPerson(Person):
     visitor: bool
 
 
-class SandboxPeople(BaseModel):
+class SandboxPeople(Answer):
     people: list[SandboxPerson]
 
 
-class Error(BaseModel):
+class Error(Answer):
     code: str
     message: str
     field: str | None
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(Answer):
     error: Error

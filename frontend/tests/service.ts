@@ -63,17 +63,14 @@ export function startService(changes: Partial<Session> = {}): Service {
   const unanswered: string[] = [];
   onTestFinished(() => expect(unanswered, "calls that the test told no answer to").toEqual([]));
 
-  vi.stubGlobal("fetch", async (address: string, options: RequestInit): Promise<Response> => {
-    const url = new URL(address, "http://localhost:3000");
-    const method = options.method ?? "GET";
-    const call: Call = {
-      route: `${method} ${url.pathname.replace(/^\/api/, "")}`,
-      query: url.searchParams,
-      headers: new Headers(options.headers),
-      body: typeof options.body === "string" ? JSON.parse(options.body) : null,
-      keepalive: options.keepalive ?? false,
-    };
+  vi.stubGlobal("fetch", async (request: Request): Promise<Response> => {
+    const url = new URL(request.url);
+    const { method, headers, keepalive } = request;
+    const route = `${method} ${url.pathname.replace(/^\/api/, "")}`;
+    const call: Call = { route, query: url.searchParams, headers, body: null, keepalive };
     service.calls.push(call);
+    const text = await request.text();
+    if (text !== "") call.body = JSON.parse(text);
     if (method !== "GET" && call.headers.get("X-CSRF-Token") !== service.session.csrf_token)
       return refusal(403, "cross_site", "X-CSRF-Token is missing or wrong.");
     const answer = held.get(call.route)?.shift() ?? answers.get(call.route);

@@ -1,5 +1,9 @@
-// The one place that talks to the service: addresses, the CSRF header, and errors with the service's own words.
+// The one place that talks to the service, by the client generated from its OpenAPI document: the CSRF header, and
+// errors with the service's own words.
 
+import createClient from "openapi-fetch";
+
+import type { paths } from "./schema";
 import type {
   ActionReceipt,
   FoundPerson,
@@ -29,78 +33,94 @@ export class ApiError extends Error {
   }
 }
 
-type Method = "GET" | "PUT" | "POST" | "DELETE";
+/** What the generated client answers with: `data` of a success, `error` as it was read of anything else. */
+interface Answer<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
+}
 
 let csrfToken: string | null = null;
 
+const service = createClient<paths, "application/json">({
+  baseUrl: window.location.origin,
+  headers: { Accept: "application/json" },
+  fetch: send,
+});
+
 export async function getSession(): Promise<Session> {
-  const session = await call<Session>("GET", "/session");
+  const session = await read(service.GET("/api/session"));
   csrfToken = session.csrf_token;
   return session;
 }
 
 export function signIn(returnTo: string): Promise<{ authorize_url: string }> {
-  return call("POST", "/session/login", { return_to: returnTo });
+  return change(() => service.POST("/api/session/login", { body: { return_to: returnTo } }));
 }
 
 export async function signOut(): Promise<void> {
-  await call("DELETE", "/session");
+  await change(() => service.DELETE("/api/session"));
   // The session ended, and its token with it; the next change asks for a new one.
   csrfToken = null;
 }
 
 export function lookUp(query: string): Promise<FoundPerson> {
-  return call("GET", `/users/lookup?${new URLSearchParams({ q: query })}`);
+  return read(service.GET("/api/users/lookup", { params: { query: { q: query } } }));
 }
 
 export async function getSandboxPeople(limit: number): Promise<SandboxPerson[]> {
-  const answer = await call<{ people: SandboxPerson[] }>("GET", `/sandbox/people?limit=${limit}`);
-  return answer.people;
+  return (await read(service.GET("/api/sandbox/people", { params: { query: { limit } } }))).people;
 }
 
 export function getRecommendations(userId: string, cursor: string | null): Promise<Recommendations> {
-  const query = new URLSearchParams({ limit: String(PHOTOS_A_PAGE) });
-  if (cursor !== null) query.set("cursor", cursor);
-  return call("GET", `/users/${part(userId)}/recommendations?${query}`);
+  const query = cursor === null ? { limit: PHOTOS_A_PAGE } : { limit: PHOTOS_A_PAGE, cursor };
+  return read(service.GET("/api/users/{user_id}/recommendations", { params: { path: { user_id: userId }, query } }));
 }
 
 export function requestPull(userId: string): Promise<Progress> {
-  return call("POST", `/users/${part(userId)}/pull`);
+  return change(() => service.POST("/api/users/{user_id}/pull", { params: { path: { user_id: userId } } }));
 }
 
 export function getProgress(userId: string): Promise<Progress> {
-  return call("GET", `/users/${part(userId)}/progress`);
+  return read(service.GET("/api/users/{user_id}/progress", { params: { path: { user_id: userId } } }));
 }
 
 export function progressStreamAddress(userId: string): string {
-  return `/api/users/${part(userId)}/progress`;
+  return `/api/users/${encodeURIComponent(userId)}/progress`;
 }
 
 export function setFavorite(photoId: string, favorite: boolean): Promise<ActionReceipt> {
-  return call(favorite ? "PUT" : "DELETE", `/me/favorites/${part(photoId)}`);
+  const of = { params: { path: { photo_id: photoId } } };
+  const address = "/api/me/favorites/{photo_id}";
+  return change(() => (favorite ? service.PUT(address, of) : service.DELETE(address, of)));
 }
 
 export function setPhotoDismissed(photoId: string, dismissed: boolean): Promise<ActionReceipt> {
-  return call(dismissed ? "PUT" : "DELETE", `/me/dismissals/photos/${part(photoId)}`);
+  const of = { params: { path: { photo_id: photoId } } };
+  const address = "/api/me/dismissals/photos/{photo_id}";
+  return change(() => (dismissed ? service.PUT(address, of) : service.DELETE(address, of)));
 }
 
 export function setPersonDismissed(userId: string, dismissed: boolean): Promise<ActionReceipt> {
-  return call(dismissed ? "PUT" : "DELETE", `/me/dismissals/people/${part(userId)}`);
+  const of = { params: { path: { other_id: userId } } };
+  const address = "/api/me/dismissals/people/{other_id}";
+  return change(() => (dismissed ? service.PUT(address, of) : service.DELETE(address, of)));
 }
 
 /** Says that the photo's picture did not load; the service asks Flickr whether it is still there. */
-export function reportBroken(photoId: string): Promise<void> {
-  return call("POST", `/photos/${part(photoId)}/broken`);
+export async function reportBroken(photoId: string): Promise<void> {
+  await change(() => service.POST("/api/photos/{photo_id}/broken", { params: { path: { photo_id: photoId } } }));
 }
 
 /** Says which photos of one ranking were really visible on `wall`; it arrives though the page is being left. */
-export function reportShown(
+export async function reportShown(
   wall: string,
   ranking: { model: string; variant: Variant },
   shown: ShownPhoto[],
 ): Promise<void> {
   const { model, variant } = ranking;
-  return call("POST", "/me/impressions", { wall, model_version: model, variant, shown }, true);
+  const body = { wall, model_version: model, variant, shown };
+  await change(() => service.POST("/api/me/impressions", { body, keepalive: true }));
 }
 
 /** The person's words for whatever was thrown. */
@@ -112,52 +132,43 @@ export function nameOf(person: Person): string {
   return person.name || person.user_id;
 }
 
-function part(text: string): string {
-  return encodeURIComponent(text);
-}
-
-/** With `keepalive`, the browser goes on with the call when the page is left. */
-async function call<T>(method: Method, path: string, body?: unknown, keepalive = false): Promise<T> {
-  if (method === "GET") return await read<T>(await send(method, path, body, keepalive));
+/** What a change is answered with; `ask` is called once more where the CSRF token was outdated. */
+async function change<T>(ask: () => Promise<Answer<T>>): Promise<T> {
   if (csrfToken === null) await getSession();
   const usedToken = csrfToken;
-  let response = await send(method, path, body, keepalive);
-  if (response.status === 403) {
+  let answer = ask();
+  const refused = await answer.catch(() => undefined);
+  if (refused?.response.status === 403) {
     // Signing in or out in another tab replaces the session and its token. Every change may be repeated safely.
     await getSession();
-    if (csrfToken !== usedToken) response = await send(method, path, body, keepalive);
+    if (csrfToken !== usedToken) answer = ask();
   }
-  return await read<T>(response);
+  return await read(answer);
 }
 
-async function send(method: Method, path: string, body: unknown, keepalive: boolean): Promise<Response> {
-  const headers = new Headers({ Accept: "application/json" });
-  if (method !== "GET" && csrfToken !== null) headers.set("X-CSRF-Token", csrfToken);
-  if (body !== undefined) headers.set("Content-Type", "application/json");
+async function read<T>(asked: Promise<Answer<T>>): Promise<T> {
+  const { data, error, response } = await asked.catch((failure: unknown) => {
+    if (failure instanceof ApiError) throw failure;
+    throw new ApiError(200, "unreadable", "The service gave an answer that can't be read. Try again.");
+  });
+  if (!response.ok) throw errorFrom(response.status, error);
+  return data as T;
+}
+
+async function send(request: Request): Promise<Response> {
+  if (request.method !== "GET" && csrfToken !== null) request.headers.set("X-CSRF-Token", csrfToken);
   try {
-    const text = body === undefined ? null : JSON.stringify(body);
-    return await fetch(`/api${path}`, { method, headers, body: text, keepalive });
+    return await fetch(request);
   } catch {
     throw new ApiError(0, "unreachable", "The service can't be reached. Check your connection and try again.");
   }
 }
 
-async function read<T>(response: Response): Promise<T> {
-  if (!response.ok) throw await errorFrom(response);
-  if (response.status === 204) return undefined as T;
-  try {
-    return (await response.json()) as T;
-  } catch {
-    throw new ApiError(response.status, "unreadable", "The service gave an answer that can't be read. Try again.");
-  }
-}
-
-async function errorFrom(response: Response): Promise<ApiError> {
-  const fallback = `The service answered with an error (${response.status}). Try again in a moment.`;
-  const body: unknown = await response.json().catch(() => null);
+function errorFrom(status: number, body: unknown): ApiError {
+  const fallback = `The service answered with an error (${status}). Try again in a moment.`;
   const error = isRecord(body) && isRecord(body.error) ? body.error : {};
   return new ApiError(
-    response.status,
+    status,
     typeof error.code === "string" ? error.code : "unknown",
     typeof error.message === "string" && error.message !== "" ? error.message : fallback,
     typeof error.field === "string" ? error.field : null,
