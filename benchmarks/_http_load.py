@@ -80,7 +80,7 @@ async def _load(port: int, requests: Sequence[bytes], concurrency: int, seconds:
         while (sent := time.perf_counter()) < ends:
             writer.write(requests[next(turn) % len(requests)])
             try:
-                status = await _answer(reader)
+                status, _ = await answer_of(reader)
             except (ConnectionError, asyncio.IncompleteReadError):
                 status = "0"
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -96,18 +96,19 @@ async def _load(port: int, requests: Sequence[bytes], concurrency: int, seconds:
     return Load(len(took) / seconds, p50, p95, p99, dict(statuses))
 
 
-async def _answer(reader: asyncio.StreamReader) -> str:
-    """The status of the next answer, which is read to its end."""
+async def answer_of(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    """The status and the body of the next answer."""
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     headers = dict(line.lower().split(b": ", 1) for line in lines[1:] if b": " in line)
+    parts: list[bytes] = []
     if headers.get(b"transfer-encoding") == b"chunked":
         while size := int((await reader.readuntil(b"\r\n")).strip(), 16):
-            await reader.readexactly(size + 2)
+            parts.append((await reader.readexactly(size + 2))[:-2])
         await reader.readexactly(2)
     else:
-        await reader.readexactly(int(headers[b"content-length"]))
-    return lines[0].split(b" ")[1].decode()
+        parts.append(await reader.readexactly(int(headers[b"content-length"])))
+    return lines[0].split(b" ")[1].decode(), b"".join(parts)
 
 
 def main() -> None:

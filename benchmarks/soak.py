@@ -15,19 +15,21 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import psutil
-from _http_load import measure, post
+import sqlalchemy as sa
+from _http_load import answer_of, measure, post
 from _reporting import finish
 from _serving_world import ServingWorld, made_world, restart_redis
 from recommend_http import ours
 
 from features.actions import actions_after
-from features.database import open_database
+from features.database import accounts, open_database
 from features.settings import PREFIX
 from pipelines.processes import Children, children
 from serving.accounts.sessions import COOKIE, open_session
@@ -62,37 +64,56 @@ def capacity(port: int, world: ServingWorld) -> float:
     return measure(port, requests, 8, 10.0).requests_per_second
 
 
-async def asks(client: httpx.AsyncClient, world: ServingWorld, seen: Seen, rate: float, ends: float) -> None:
-    """One request every 1 ÷ rate seconds, whether the last one is answered or not."""
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def asks(port: int, world: ServingWorld, seen: Seen, rate: float, ends: float) -> None:
+    """One request every 1 ÷ rate seconds, whether the last one is answered or not, without an HTTP library: what the
+    asking costs is taken from the service."""
     began, number, pending = time.monotonic(), 0, set[asyncio.Task[None]]()
+    free: list[Connection] = []
     while (now := time.monotonic()) < ends:
-        task = asyncio.create_task(ask(client, world.user_ids[number % len(world.user_ids)], seen, began))
+        task = asyncio.create_task(ask(port, free, world.user_ids[number % len(world.user_ids)], seen, began))
         pending.add(task)
         task.add_done_callback(pending.discard)
         number += 1
         await asyncio.sleep(max(0.0, began + number / rate - now))
     await asyncio.gather(*pending)
+    for _, writer in free:
+        writer.close()
 
 
-async def ask(client: httpx.AsyncClient, user_id: str, seen: Seen, began: float) -> None:
+async def ask(port: int, free: list[Connection], user_id: str, seen: Seen, began: float) -> None:
     sent = time.monotonic()
     dismissed = set(seen.dismissed.get(user_id, ()))
     try:
-        answer = await client.post("/recommend", json={"user_id": user_id})
-        status, found = answer.status_code, answer.json()
-    except httpx.HTTPError as error:
-        status, found = 0, {"error": {"code": type(error).__name__}}
+        reader, writer = free.pop() if free else await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/recommend", {"user_id": user_id}))
+        status, body = await answer_of(reader)
+        free.append((reader, writer))
+    except (OSError, asyncio.IncompleteReadError) as error:
+        status, body = "0", json.dumps({"error": {"code": type(error).__name__}}).encode()
     took = 1_000 * (time.monotonic() - sent)
-    seen.answers.append((sent - began, took, status, bool(found.get("degraded"))))
-    if status != 200:
-        seen.failures[f"recommend {status} {found['error']['code']}"] += 1
-    elif dismissed.intersection(photo["photo_id"] for photo in found["photos"]):
+    seen.answers.append((sent - began, took, int(status), b'"degraded":true' in body))
+    if status != "200":
+        seen.failures[f"recommend {status} {json.loads(body)['error']['code']}"] += 1
+    elif dismissed and dismissed.intersection(photo["photo_id"] for photo in json.loads(body)["photos"]):
         seen.failures["a dismissed photo came back"] += 1
 
 
 async def dismisses(client: httpx.AsyncClient, world: ServingWorld, seen: Seen, ends: float) -> None:
     """One person after the other dismisses the first photo of their wall."""
     engine = open_database(world.settings.database_url)
+    with engine.begin() as connection:
+        now = datetime.now(UTC)
+        known = set(connection.scalars(sa.select(accounts.c.user_id)))
+        rows = [
+            {"user_id": user_id, "name": user_id, "created_at": now}
+            for user_id in world.user_ids
+            if user_id not in known
+        ]
+        if rows:
+            connection.execute(sa.insert(accounts), rows)
     number = 0
     while time.monotonic() < ends:
         user_id = world.user_ids[number % len(world.user_ids)]
@@ -154,7 +175,7 @@ async def everything(
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, limits=limits) as client:
         await asyncio.gather(
-            asks(client, world, seen, rate, ends),
+            asks(port, world, seen, rate, ends),
             dismisses(client, world, seen, ends),
             swaps(world, seen, ends),
             restarts(world, started, seen, ends),

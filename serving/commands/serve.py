@@ -15,6 +15,11 @@ GRACE_SECONDS = 5
 """What requests get to end in when the service is stopped: an open stream of progress would go on for minutes."""
 
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be idle. Longer than a load balancer keeps one (an ALB: 60 s): it would else send a request
+into a connection that is just being closed, and answer 502 for it."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this package."""
     app.command("serve")(serve)
@@ -34,6 +39,7 @@ def serve(
     command = [
         *(sys.executable, "-m", "bentoml", "serve", "serving.service:PhotoRecommender"),
         *("--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)),
+        *("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)),
     ]
     environment = os.environ | {
         f"{PREFIX}HOST": host,
