@@ -64,7 +64,11 @@ def capacity(port: int, world: ServingWorld) -> float:
     return measure(port, requests, 8, 10.0).requests_per_second
 
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+IDLE_SECONDS = 60.0
+"""A connection that was idle for longer is not used again, as a load balancer does it."""
+
+Connection = tuple[float, asyncio.StreamReader, asyncio.StreamWriter]
+"""When it was used last, and its two ends."""
 
 
 async def asks(port: int, world: ServingWorld, seen: Seen, rate: float, ends: float) -> None:
@@ -79,7 +83,7 @@ async def asks(port: int, world: ServingWorld, seen: Seen, rate: float, ends: fl
         number += 1
         await asyncio.sleep(max(0.0, began + number / rate - now))
     await asyncio.gather(*pending)
-    for _, writer in free:
+    for *_, writer in free:
         writer.close()
 
 
@@ -87,10 +91,10 @@ async def ask(port: int, free: list[Connection], user_id: str, seen: Seen, began
     sent = time.monotonic()
     dismissed = set(seen.dismissed.get(user_id, ()))
     try:
-        reader, writer = free.pop() if free else await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await connection(port, free)
         writer.write(post("/recommend", {"user_id": user_id}))
         status, body = await answer_of(reader)
-        free.append((reader, writer))
+        free.append((time.monotonic(), reader, writer))
     except (OSError, asyncio.IncompleteReadError) as error:
         status, body = "0", json.dumps({"error": {"code": type(error).__name__}}).encode()
     took = 1_000 * (time.monotonic() - sent)
@@ -99,6 +103,15 @@ async def ask(port: int, free: list[Connection], user_id: str, seen: Seen, began
         seen.failures[f"recommend {status} {json.loads(body)['error']['code']}"] += 1
     elif dismissed and dismissed.intersection(photo["photo_id"] for photo in json.loads(body)["photos"]):
         seen.failures["a dismissed photo came back"] += 1
+
+
+async def connection(port: int, free: list[Connection]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    while free:
+        used, reader, writer = free.pop()
+        if time.monotonic() - used < IDLE_SECONDS:
+            return reader, writer
+        writer.close()
+    return await asyncio.open_connection("127.0.0.1", port)
 
 
 async def dismisses(client: httpx.AsyncClient, world: ServingWorld, seen: Seen, ends: float) -> None:

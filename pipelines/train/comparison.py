@@ -18,9 +18,10 @@ from features.schema import INTERACTIONS
 from features.settings import Settings
 from pipelines.train.stages import IterationsByName, Job
 from training import tracking
-from training.bundle import load_bundle
+from training.ann.choice import graphs_for
+from training.bundle import Bundle, load_bundle
 from training.evaluation.holdout import Evaluation, OtherCatalog, evaluate, holdout_of_split
-from training.evaluation.sanity import measure_latency, not_finite
+from training.evaluation.sanity import LISTED, latency_of, not_finite
 from training.from_lake import Split, build_interactions, contacts_until, temporal_split, utc, with_contacts
 from training.gate import Decision, Margins, Measured, decide, first_champion, undecided
 from training.interactions import Interactions
@@ -144,7 +145,8 @@ def compare(job: Job, data: Data, als: Recipe, versions: list[tracking.Registere
         evaluations = evaluate(asked, split, progress=partial(job.report, "rank test users"))
     with job.stage("measure"):
         measured = {
-            kind: _measured(kind, evaluations[kind], fitted[kind], split, data.everything.n_photos) for kind in fitted
+            kind: _measured(job.settings, kind, evaluations[kind], fitted[kind], split, data.everything.n_photos)
+            for kind in fitted
         }
         if current is not None and CHAMPION in evaluations:
             found = evaluations[CHAMPION]
@@ -154,9 +156,13 @@ def compare(job: Job, data: Data, als: Recipe, versions: list[tracking.Registere
     return Comparison(recipes, fitted, evaluations, measured, decision, version, iterations)
 
 
-def _measured(kind: str, evaluation: Evaluation, model: Model, split: Split, n_photos: int) -> Measured:
+def _measured(
+    settings: Settings, kind: str, evaluation: Evaluation, model: Model, split: Split, n_photos: int
+) -> Measured:
     histories = split.train.histories(split.test_users.astype(np.int64))
-    latency = measure_latency(model, histories)
+    # As it would be served: by graphs, where the catalog is large enough to get them.
+    served = Bundle("", {}, split.train.catalog, model, graphs_for(model, split.train, settings.ann_photos))
+    latency = latency_of(lambda history: served.top(history, LISTED, history.photo_rows), histories)
     return Measured(kind, evaluation.ndcg, evaluation.coverage, n_photos, not_finite(model), latency)
 
 

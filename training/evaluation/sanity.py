@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from training.interactions import Histories
+from training.interactions import Histories, History
 from training.models.interface import Scorer, scores_of
 from training.retrieval import top_rows
 
@@ -25,12 +25,20 @@ PEOPLE = 200
 """Lists timed: with 200, ten of them are slower than the 95th percentile."""
 
 
+Ask = Callable[[History], object]
+
+
 def measure_latency(scorer: Scorer, histories: Histories) -> float:
     """The 95th percentile of the milliseconds that one recommendation takes: all photos scored for one history, and the
-    best `LISTED` that are not in it.
+    best `LISTED` that are not in it. See `latency_of`."""
+    return latency_of(lambda history: top_rows(scores_of(scorer, history), LISTED, history.photo_rows), histories)
+
+
+def latency_of(ask: Ask, histories: Histories) -> float:
+    """The 95th percentile of the milliseconds that `ask` takes for one history.
 
     One after the other in one thread, as a worker of the service does it; at most `PEOPLE` histories, evenly picked
-    from the shortest to the longest. What a model computes at its first call is not counted. Raises ValueError without
+    from the shortest to the longest. What is computed at the first call is not counted. Raises ValueError without
     any history.
     """
     if len(histories) == 0:
@@ -39,11 +47,11 @@ def measure_latency(scorer: Scorer, histories: Histories) -> float:
     picked = by_length[np.unique(np.linspace(0, len(histories) - 1, PEOPLE).round().astype(np.int64))]
     seconds = []
     with threadpool_limits(1, "blas"):
-        scores_of(scorer, next(iter(histories)))
+        ask(next(iter(histories)))
         for user in picked.tolist():
             (history,) = histories[user : user + 1]
             started = time.perf_counter()
-            top_rows(scores_of(scorer, history), LISTED, history.photo_rows)
+            ask(history)
             seconds.append(time.perf_counter() - started)
     return 1_000 * float(np.percentile(seconds, 95))
 

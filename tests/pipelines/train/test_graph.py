@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from features.settings import Settings
 from tests.pipelines.train.conftest import WORLD, champion, changed, trained
 from tests.training.conftest import START, append_to
 from training.ann import candidates, choice
+from training.ann.candidates import best_candidates
 from training.interactions import NOBODY, History
 from training.retrieval import top_rows
 
@@ -38,3 +41,18 @@ def test_a_smaller_one_is_not(small: Settings, lake: Lake) -> None:
     append_to(lake, WORLD)
     trained(changed(small, ann_photos=1_000))
     assert champion(small).retrieval == "exact"
+
+
+def test_the_gate_measures_how_long_a_list_takes_as_it_will_be_served(
+    small: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_to(lake, WORLD)
+    asked: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(1)
+        return best_candidates(*arguments)
+
+    monkeypatch.setattr("training.bundle.best_candidates", counted)
+    trained(changed(small, ann_photos=100))
+    assert len(asked) > 20  # each test user's list, and not only what is made of the bundle at last
