@@ -33,6 +33,9 @@ NEEDED_BYTES = 500 * 2**20
 CALLS_PER_HOUR = 1_000_000
 """The sandbox is no shared service: the demo asks it for more than Flickr's 3,600 calls an hour, and says so."""
 
+TRAINING_RUNS = "#/experiments?workflowType=machine_learning"
+"""MLflow's interface begins with what is for language models otherwise."""
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -243,7 +246,7 @@ def _show(asked: Demo, settings: Settings, trained: TrainReport, user_id: str, s
 def _stay_up(asked: Demo, settings: Settings, service: Child) -> None:
     for name, address in (
         ("website", settings.public_url),
-        ("MLflow", asked.mlflow_url),
+        ("MLflow", f"{asked.mlflow_url}/{TRAINING_RUNS}"),
         ("API docs", f"{settings.public_url}/docs"),
         ("Flickr sandbox", asked.sandbox_url),
     ):

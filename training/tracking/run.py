@@ -42,8 +42,8 @@ log = structlog.get_logger(__name__)
 
 
 def run_name(now: datetime, lake_version: int, what: str = "train") -> str:
-    """How a training is called: `train 2026-11-25 07:38 lake v17`."""
-    return f"{what} {now:%Y-%m-%d %H:%M} lake v{lake_version}"
+    """How a training is called: `train 11-25 07:38 lake v17`, short enough for a column of MLflow's."""
+    return f"{what} {now:%m-%d %H:%M} lake v{lake_version}"
 
 
 class TrainingRun:

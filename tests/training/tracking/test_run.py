@@ -63,7 +63,7 @@ def test_the_metrics_of_a_run_come_back_by_model(mlflow: Settings) -> None:
 
 
 def test_a_name_says_when_and_from_which_lake() -> None:
-    assert run_name(datetime(2026, 11, 25, 7, 38, tzinfo=UTC), 17) == "train 2026-11-25 07:38 lake v17"
+    assert run_name(datetime(2026, 11, 25, 7, 38, tzinfo=UTC), 17) == "train 11-25 07:38 lake v17"
 
 
 def test_a_run_names_the_revision_of_the_program(mlflow: Settings) -> None:
