@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -108,18 +109,16 @@ def _moment(content: bytes) -> datetime:
 
 
 def _decoder(kind: pa.DataType) -> Callable[[bytes | None], Any]:
-    moment, listed = pa.types.is_timestamp(kind), pa.types.is_list(kind)
-    slot = "unix_timestamp_val" if moment else SLOTS[kind]
+    """What makes a Python value of a proto's bytes; a null has none."""
+    moment, read = pa.types.is_timestamp(kind), Value.FromString
+    value = attrgetter("unix_timestamp_val" if moment else SLOTS[kind])
 
-    def decode(content: bytes | None) -> Any:
-        if not content:
-            return None
-        value = Value.FromString(content)
-        if not value.HasField(slot):
-            return None
-        found = getattr(value, slot)
-        if moment:
-            return None if found == NO_MOMENT else datetime.fromtimestamp(found, UTC)
-        return tuple(found.val) if listed else found
+    def decode_moment(content: bytes | None) -> datetime | None:
+        found = value(read(content)) if content else NO_MOMENT
+        return None if found == NO_MOMENT else datetime.fromtimestamp(found, UTC)
 
-    return decode
+    if moment:
+        return decode_moment
+    if pa.types.is_list(kind):
+        return lambda content: tuple(value(read(content)).val) if content else None
+    return lambda content: value(read(content)) if content else None
