@@ -24,6 +24,9 @@ from features.errors import ConfigurationError, DependencyError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+CONNECT_SECONDS = 5
+"""What a server of PostgreSQL gets to take a connection: libpq would wait for minutes."""
+
 # Alembic keeps the context of a migration in module globals: one at a time within a process.
 _alembic = Lock()
 
@@ -233,12 +236,14 @@ def open_database(url: str) -> sa.Engine:
     """
     try:
         address = sa.make_url(url)
+        if address.drivername == "postgresql":  # SQLAlchemy would look for the driver before this one
+            address = address.set(drivername="postgresql+psycopg")
     except sa.exc.ArgumentError as error:
         raise ConfigurationError(f"PHOTO_RECOMMENDER_DATABASE_URL={url!r}: {error}", field="database_url") from None
     try:
         if address.get_backend_name() == "sqlite" and address.database:
             _create_sqlite(Path(address.database))
-        engine = sa.create_engine(address, pool_pre_ping=True)
+        engine = sa.create_engine(address, pool_pre_ping=True, connect_args=_connecting(address))
         _prepare_sqlite(engine)
         upgrade(engine)
     except sa.exc.SQLAlchemyError as error:
@@ -246,6 +251,10 @@ def open_database(url: str) -> sa.Engine:
             f"the database at {address.render_as_string(hide_password=True)} can't be used: {error}"
         ) from error
     return engine
+
+
+def _connecting(address: sa.URL) -> dict[str, int]:
+    return {"connect_timeout": CONNECT_SECONDS} if address.get_backend_name() == "postgresql" else {}
 
 
 Readable = sa.Engine | sa.Connection
