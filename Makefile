@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 UV := $(VENV)/bin/uv
+TAG ?= local
 export BENTOML_DO_NOT_TRACK := true
 export OPENBLAS_NUM_THREADS := 1
 
@@ -16,7 +17,7 @@ SITE_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not
 
 OPENAPI := mkdir -p build && $(VENV)/bin/python -c 'import json; from serving.api.app import create_app; print(json.dumps(create_app().openapi()))' >build/openapi.json
 
-.PHONY: help setup packages site demo test stack-test api-client lint format bench lock clean
+.PHONY: help setup packages site demo test stack-test api-client lint format bench screenshots images pin schema deploy lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,8 +85,34 @@ format: setup ## rewrite the code in its one format
 bench: $(VENV)/.installed site ## measured claims: all, or NAME=demo_time
 	@for script in $(if $(NAME),benchmarks/$(NAME).py,$(sort $(wildcard benchmarks/[a-z]*.py))); do $(VENV)/bin/python $$script; done
 
-lock: ## renew requirements.lock from pyproject.toml
-	uv pip compile --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml -o requirements.lock --no-emit-index-url --custom-compile-command "make lock"
+screenshots: setup packages site ## pictures of each state of the site, from a demo, into docs/images/site
+	$(VENV)/bin/python benchmarks/_site_screenshots.py --small $(ARGS)
+
+images: setup site ## the images of service, workers and jobs, and MLflow (TAG=local); needs Docker
+	@command -v docker >/dev/null || { echo "error: docker is missing: install Docker 24 or newer (https://docs.docker.com/engine/install)" >&2; exit 1; }
+	docker build -f docker/worker.Dockerfile -t photo-recommender-worker:$(TAG) .
+	docker build -f docker/mlflow.Dockerfile -t photo-recommender-mlflow:$(TAG) .
+	export BENTOML_HOME=$(CURDIR)/build/bentoml; \
+	mkdir -p $$BENTOML_HOME && $(VENV)/bin/bentoml build && \
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH bentoml containerize photo-recommender:latest -t photo-recommender-bento:$(TAG)
+	docker build -f docker/service.Dockerfile --build-arg BENTO=photo-recommender-bento:$(TAG) -t photo-recommender-service:$(TAG) docker
+
+pin: $(VENV)/.installed ## digests of base images and revisions of actions, asked from where they come from
+	$(VENV)/bin/python docker/pin.py
+
+schema: ## what the AWS provider knows of the types in terraform/ (terraform/schema/aws.json), from npm
+	mkdir -p build && cd build && rm -f cdktf-provider-aws-*.tgz && npm pack --silent @cdktf/provider-aws >/dev/null
+	$(PYTHON) terraform/schema/extract.py build/cdktf-provider-aws-*.tgz
+
+deploy: $(VENV)/.installed ## this checkout to AWS, by hand: ENV=dev or ENV=prod
+	deploy/deploy.sh $(ENV)
+
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
+
+lock: ## renew the locks from pyproject.toml: everything, what runs in production, and what the MLflow server needs
+	$(LOCK) --group dev pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml docker/build.in -c requirements.lock -o requirements-run.lock
+	$(LOCK) docker/mlflow.in -c requirements-run.lock -o docker/mlflow.lock
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) frontend/node_modules serving/site build var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
