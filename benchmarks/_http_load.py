@@ -98,17 +98,24 @@ async def _load(port: int, requests: Sequence[bytes], concurrency: int, seconds:
 
 async def answer_of(reader: asyncio.StreamReader) -> tuple[str, bytes]:
     """The status and the body of the next answer."""
+    status, _, body = await whole_answer_of(reader)
+    return status, body
+
+
+async def whole_answer_of(reader: asyncio.StreamReader) -> tuple[str, dict[bytes, bytes], bytes]:
+    """The status, the headers (names in small letters) and the body of the next answer."""
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.split(b"\r\n")
-    headers = dict(line.lower().split(b": ", 1) for line in lines[1:] if b": " in line)
+    named = (line.split(b": ", 1) for line in lines[1:] if b": " in line)
+    headers = {name.lower(): value for name, value in named}
     parts: list[bytes] = []
-    if headers.get(b"transfer-encoding") == b"chunked":
+    if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
         while size := int((await reader.readuntil(b"\r\n")).strip(), 16):
             parts.append((await reader.readexactly(size + 2))[:-2])
         await reader.readexactly(2)
     else:
-        parts.append(await reader.readexactly(int(headers[b"content-length"])))
-    return lines[0].split(b" ")[1].decode(), b"".join(parts)
+        parts.append(await reader.readexactly(int(headers.get(b"content-length", 0))))
+    return lines[0].split(b" ")[1].decode(), headers, b"".join(parts)
 
 
 def main() -> None:

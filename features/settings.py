@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from features.errors import ConfigurationError
+from features.setting_types import Networks, Rates, ScriptUrl
 
 PREFIX = "PHOTO_RECOMMENDER_"
 
@@ -209,6 +210,23 @@ class Settings(BaseSettings):
         30, ge=0, le=90, description="…until they have not seen it for so many days. 0: nothing is left out."
     )
     session_days: int = Field(30, ge=1, description="A session ends so long after sign-in.")
+    onboarding_groups: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Flickr groups whose photos people with few favorites begin with: ids like 34427469792@N01, "
+        "comma separated.",
+    )
+    lookup_rate: Rates = Field("10/minute", description="So often a session may look people up…")
+    lookup_rate_address: Rates = Field("30/minute;150/hour", description="…and all sessions of one address together.")
+    pull_rate: Rates = Field("30/minute;200/hour", description="So often a session may ask for pulls…")
+    pull_rate_address: Rates = Field("300/minute;2000/hour", description="…and all sessions of one address together.")
+    trusted_proxies: Annotated[Networks, NoDecode] = Field(
+        default_factory=list,
+        description="Addresses or networks of the proxies whose X-Forwarded-For is believed, comma separated.",
+    )
+    status_details: bool = Field(False, description="The page /status shows errors and dead letters, too: to anybody.")
+    analytics_script: ScriptUrl = Field(
+        "", description="Address (https) of a script that every page of the website loads; empty: none."
+    )
     sandbox_url: str = Field("", description="The Flickr sandbox, when it stands in for Flickr (the demo sets it).")
 
     log_format: Literal["auto", "json", "console"] = Field(
@@ -218,7 +236,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
-        for name in ("token_keys", "image_hosts"):
+        for name in ("token_keys", "image_hosts", "onboarding_groups", "trusted_proxies"):
             value = values.get(name)
             if isinstance(value, str):
                 values[name] = [part.strip() for part in value.split(",") if part.strip()]

@@ -1,9 +1,11 @@
 import vue from "@vitejs/plugin-vue";
 import { defineConfig } from "vitest/config";
 
+import { limitFirstLoad } from "./firstLoad.ts";
+
 // The service answers the built page from its own folder; in development its API is proxied.
 export default defineConfig({
-  plugins: [vue()],
+  plugins: [vue(), limitFirstLoad()],
   build: {
     outDir: "../serving/site",
     emptyOutDir: true,

@@ -61,6 +61,7 @@ class Demo:
 
     def settings(self) -> Settings:
         """The configuration under which every part of the demo runs: the sandbox stands in for Flickr."""
+        from pipelines.sandbox.groups import group_ids
         from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
 
         return Settings(
@@ -75,6 +76,7 @@ class Demo:
             flickr_calls_per_second=CALLS_PER_HOUR,
             sandbox_url=self.sandbox_url,
             image_hosts=[self.sandbox_url],
+            onboarding_groups=group_ids(self.seed),
             model_poll_seconds=2.0,
         )
 

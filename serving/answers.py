@@ -88,7 +88,10 @@ class Person(Answer):
 
 
 class FoundPerson(Person):
+    """has_favorites: whether there are any that everybody can see."""
+
     path_alias: str | None
+    has_favorites: bool
 
 
 class PersonToFollow(Person):
@@ -153,7 +156,8 @@ class Recommendation(Answer):
     strategy: what ranked its first photo; degraded: whether that is less than what is known of the person allows;
     variant: whether `model_version` is the champion, or the challenger that ranks a share of all people's walls;
     coverage: the share of the person's neighbors that was pulled; reason_photos, reason_people: what the photos'
-    `reasons` and `neighbors` refer to.
+    `reasons` and `neighbors` refer to; unlearned: how many of the person's favorites the model does not know yet, and
+    the newest of them: told on the first page of one's own wall.
     """
 
     user_id: str
@@ -169,6 +173,8 @@ class Recommendation(Answer):
     people: list[PersonToFollow]
     reason_photos: dict[str, Thumbnail]
     reason_people: dict[str, Person] = {}
+    unlearned: int = 0
+    unlearned_photos: list[Thumbnail] = []
 
 
 class SimilarPhoto(Photo):
@@ -214,52 +220,6 @@ class ActionAnswer(Answer):
     kind: str
     photo_id: str
     owner_id: str
-
-
-class Me(Person):
-    favorites: int
-    dismissed_photos: list[Photo]
-    dismissed_people: list[Person]
-
-
-class ModelStatus(Answer):
-    """`retrieval`: how the best photos are found: "exact" scores all, "hnsw" those that a graph proposes."""
-
-    version: str
-    kind: str
-    retrieval: Literal["exact", "hnsw"]
-    photos: int
-    loaded_at: datetime
-
-
-class ChallengerStatus(ModelStatus):
-    """share: percent of the users whose walls it ranks."""
-
-    share: float
-
-
-class FeatureStatus(Answer):
-    version: str | None
-    built_at: datetime | None
-
-
-class Status(Answer):
-    """`model_error`: why the newest champion, or challenger, is not served; `queue`: pulls by state."""
-
-    model: ModelStatus | None
-    challenger: ChallengerStatus | None
-    model_error: str | None
-    features: FeatureStatus
-    queue: dict[str, int]
-
-
-class SandboxPerson(Person):
-    favorites: int
-    visitor: bool
-
-
-class SandboxPeople(Answer):
-    people: list[SandboxPerson]
 
 
 class Error(Answer):

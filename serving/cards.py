@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,10 @@ class Cards:
 
     def photos(self, photo_ids: Sequence[str]) -> dict[str, PhotoCard]:
         """The cards of those photos that have one and that nobody asked to take away; one look into SQL."""
-        found = self.online.photo_cards(photo_ids)
+        return self.standing(self.online.photo_cards(photo_ids))
+
+    def standing(self, found: Mapping[str, PhotoCard]) -> dict[str, PhotoCard]:
+        """Those of the cards, by photo, that nobody asked to take away, in their order; one look into SQL."""
         owners = {card.owner_id for card in found.values()}
         gone = gone_among(self.source, found, owners, self.suppression)
         return {

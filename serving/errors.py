@@ -30,6 +30,7 @@ __all__ = [
     "OverloadedError",
     "SiteNotBuiltError",
     "TooLargeError",
+    "TooOftenError",
     "UnknownPhotoError",
     "WrongKeyError",
     "as_known",
@@ -77,6 +78,17 @@ class OverloadedError(PhotoRecommenderError):
     code = "overloaded"
     http_status = 429
     retry_after = 1
+
+
+class TooOftenError(PhotoRecommenderError):
+    """This person has asked for it often enough for a while. `retry_after`: seconds until they may again."""
+
+    code = "too_often"
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class DatabaseGoneError(DependencyError):

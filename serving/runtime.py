@@ -20,10 +20,12 @@ from pipelines.queue.messages import Queue, open_queue
 from pipelines.shown import Repetition
 from serving.accounts.tokens import Vault, open_vault
 from serving.champion.watch import ChampionWatch
+from serving.groups import Groups
 from serving.impressions import Impressions
 from serving.last_known import LastKnown
 from serving.ranking.recommender import Recommender
 from serving.ranking.rerank import Weights
+from serving.web.rates import Rates
 
 INTERACTIVE_ATTEMPTS = 2
 """A person waits for the answer: better a quick "Flickr does not answer" than a minute of backing off."""
@@ -53,9 +55,19 @@ class Runtime:
         return shared_state(self.settings, self.engine, self.queue)
 
     @cached_property
+    def rates(self) -> Rates:
+        """Who may ask how often."""
+        return Rates(self.settings)
+
+    @cached_property
     def flickr(self) -> Flickr:
         """Flickr without anybody's token. Raises when no API key is set: only what needs Flickr fails then."""
         return open_flickr(self.interactive)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups that people begin with."""
+        return Groups(self.settings.onboarding_groups, lambda: self.flickr)
 
     def flickr_of(self, token: FlickrToken) -> Flickr:
         """Flickr in the name of the token's owner."""

@@ -12,6 +12,8 @@ import os
 # Before NumPy is imported by anything: a request folds one person in, on one thread.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# uvicorn would believe X-Forwarded-For of whoever is on this machine: `trusted_proxies` says whom to believe.
+os.environ["FORWARDED_ALLOW_IPS"] = ""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar, cast
@@ -34,6 +36,7 @@ from serving.web.counting import Counted
 from serving.web.door import REQUESTS, Door
 from serving.web.draining import Readiness, drain_on_sigterm
 from serving.web.overload import Overload
+from serving.web.rates import TrustedProxies
 from serving.web.security import SecurityHeaders
 
 THREADS = 16
@@ -116,5 +119,6 @@ def _answered(work: Callable[[], T]) -> T:
 
 
 PhotoRecommender.add_asgi_middleware(Counted, templates=ENDPOINTS)  # type: ignore[attr-defined]
-for middleware in (Correlation, SecurityHeaders, Readiness, Overload, Door):  # behind each other, in this order
+# Behind each other, in this order.
+for middleware in (TrustedProxies, Correlation, SecurityHeaders, Readiness, Overload, Door):
     PhotoRecommender.add_asgi_middleware(middleware)  # type: ignore[attr-defined]  # the decorator's types hide it

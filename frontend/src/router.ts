@@ -10,13 +10,17 @@ export const routes: RouteRecordRaw[] = [
   { path: "/", name: "start", component: StartPage },
   { path: "/wall", name: "own-wall", component: StartPage, beforeEnter: goToOwnWall },
   { path: "/wall/:userId", name: "wall", component: () => import("./pages/WallPage.vue"), props: true },
+  { path: "/account", name: "account", component: () => import("./pages/AccountPage.vue") },
+  { path: "/begin", name: "begin", component: () => import("./pages/OnboardingPage.vue") },
+  { path: "/status", name: "status", component: () => import("./pages/StatusPage.vue") },
   { path: "/:path(.*)*", name: "not-found", component: NotFoundPage },
 ];
 
 export const router = createRouter({
   history: createWebHistory(),
   routes,
-  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  // A photo that opens over the wall, or closes, leaves the wall where it is.
+  scrollBehavior: (to, from, saved) => (to.path === from.path ? false : (saved ?? { top: 0 })),
 });
 
 async function goToOwnWall(): Promise<RouteLocationRaw> {

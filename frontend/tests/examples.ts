@@ -1,6 +1,15 @@
 // One believable example of each thing that the service answers with; a test names only what it is about.
 
-import type { Person, Photo, Progress, Recommendations, RecommendedPerson, Session } from "../src/api/types";
+import type {
+  Account,
+  Person,
+  Photo,
+  Progress,
+  Recommendations,
+  RecommendedPerson,
+  Session,
+  UnrankedPhoto,
+} from "../src/api/types";
 
 export const ANNA = "12037949754@N01";
 export const BEN = "47058503995@N01";
@@ -57,6 +66,8 @@ export function recommendations(changes: Partial<Recommendations> = {}): Recomme
     people: [],
     reason_photos: {},
     reason_people: {},
+    unlearned: 0,
+    unlearned_photos: [],
     ...changes,
   };
 }
@@ -71,6 +82,28 @@ export function progress(changes: Partial<Progress> = {}): Progress {
     coverage: 0.25,
     eta_seconds: null,
     error: null,
+    ...changes,
+  };
+}
+
+export function unrankedPhoto(changes: Partial<UnrankedPhoto> = {}): UnrankedPhoto {
+  const { photo_id, owner_id, owner_name, title, image_url, sizes, width, height, page_url } = photo(changes);
+  return { photo_id, owner_id, owner_name, title, image_url, sizes, width, height, page_url };
+}
+
+export function account(changes: Partial<Account> = {}): Account {
+  return {
+    ...person(),
+    favorites: 40,
+    favorite_owners: 12,
+    contacts: 7,
+    dismissed_photos: [],
+    dismissed_people: [],
+    shown: 320,
+    since: "2026-01-15T08:30:00Z",
+    favorites_pulled_at: "2026-11-01T10:00:00Z",
+    refresh_due_by: "2026-11-08T10:00:00Z",
+    refresh_possible_at: null,
     ...changes,
   };
 }

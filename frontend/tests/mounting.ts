@@ -19,6 +19,8 @@ export async function mountAt(path: string, component: Component, props: object 
     routes: [
       { path: "/", name: "start", component: Page },
       { path: "/wall", name: "own-wall", component: Page },
+      { path: "/begin", name: "begin", component: Page },
+      { path: "/account", name: "account", component: Page },
       { path: "/wall/:userId", name: "wall", component: Page },
     ],
   });

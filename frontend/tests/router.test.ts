@@ -40,6 +40,13 @@ it("shows anybody's wall without asking who is signed in", async () => {
   expect(service.calls).toEqual([]);
 });
 
+it("shows the account's page to anybody, who is asked there to sign in", async () => {
+  const service = startService();
+  await router.push("/account");
+  expect(router.currentRoute.value.name).toBe("account");
+  expect(service.calls).toEqual([]);
+});
+
 it("knows that it has no such page", async () => {
   await router.push("/walls/of/sound");
   expect(router.currentRoute.value.name).toBe("not-found");

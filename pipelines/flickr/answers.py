@@ -217,6 +217,36 @@ def read_person(entry: Json, places: Places) -> Person:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """A page of a list: its entries as they came, and what Flickr claims of entries and pages in all."""
+
+    total: int
+    pages: int
+    entries: list[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Where a list is in its answer, and by which field its entries are told apart."""
+
+    outer: str
+    inner: str
+    key: str
+
+    def read(self, answer: Json) -> ListPage:
+        """Raises KeyError, ValueError, TypeError or AttributeError for an answer of another shape."""
+        listing = answer[self.outer]
+        entries = listing.get(self.inner, [])  # an empty list is left out
+        if not isinstance(entries, list):
+            raise TypeError(f"{self.inner} is no list")
+        return ListPage(int(listing["total"]), int(listing["pages"]), entries)
+
+
+PHOTOS = Listing("photos", "photo", "id")
+CONTACTS = Listing("contacts", "contact", "nsid")
+
+
 def mark_of(entry: object, key: str) -> str:
     """What tells an entry of a list from the others: its id, or all of it when it has none."""
     try:

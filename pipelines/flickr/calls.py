@@ -16,16 +16,14 @@ import structlog
 import tenacity
 from prometheus_client import Counter, Gauge, Histogram
 
-from features.errors import FlickrError
+from features.errors import FlickrError, NotFoundError
 from features.settings import Settings
 from pipelines.budget.breaker import WORDS, Breaker
 from pipelines.budget.windows import BudgetSpentError, FlickrPausedError, Purpose, open_budget
 from pipelines.flickr.errors import (
     FlickrUnavailableError,
     KeyInvalidError,
-    PhotoNotFoundError,
     TokenInvalidError,
-    UserNotFoundError,
     error_of,
 )
 from pipelines.flickr.transport import Api, FlickrToken
@@ -84,6 +82,10 @@ class Caller:
         """
         result: T = self._retrying(self._try, method, read, params)
         return result
+
+    def call_once(self, method: str, read: Callable[[Mapping[str, Any]], T], **params: Any) -> T:
+        """`call` with one try alone, for what must not be done twice: Flickr may have done what it did not answer."""
+        return self._try(method, read, params)
 
     def _try(self, method: str, read: Callable[[Mapping[str, Any]], T], params: dict[str, Any]) -> T:
         self._wait_for_leave(method)
@@ -161,7 +163,7 @@ def outcome_of(error: FlickrError | None) -> str:
             return "ok"
         case FlickrUnavailableError():
             return "throttled" if error.throttled else "unavailable"
-        case UserNotFoundError() | PhotoNotFoundError():
+        case NotFoundError():
             return "not_found"
         case KeyInvalidError():
             return "key_invalid"

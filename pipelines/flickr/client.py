@@ -6,7 +6,6 @@ Each call of them is made by `flickr_calls.py`: budget, tries, breaker.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +15,12 @@ import structlog
 from features.settings import Settings
 from pipelines.budget.windows import BudgetSpentError, FlickrPausedError, Purpose
 from pipelines.flickr.answers import (
+    CONTACTS,
+    PHOTOS,
     PICTURE_SIZES,
     Favorite,
     FavoritesPage,
-    Json,
+    Listing,
     Person,
     Photo,
     Places,
@@ -33,12 +34,15 @@ from pipelines.flickr.calls import Caller
 from pipelines.flickr.errors import (
     FlickrRefusedError,
     FlickrUnavailableError,
+    GroupNotFoundError,
     KeyInvalidError,
     PhotoNotFoundError,
     TokenInvalidError,
     UserNotFoundError,
+    not_found,
 )
-from pipelines.flickr.names import read_user
+from pipelines.flickr.groups import Group, PoolPage, read_group, read_pool
+from pipelines.flickr.names import Named, read_user
 from pipelines.flickr.transport import FlickrToken
 
 __all__ = [
@@ -50,10 +54,13 @@ __all__ = [
     "FlickrRefusedError",
     "FlickrToken",
     "FlickrUnavailableError",
+    "Group",
+    "GroupNotFoundError",
     "KeyInvalidError",
     "Person",
     "Photo",
     "PhotoNotFoundError",
+    "PoolPage",
     "Purpose",
     "Rejected",
     "TokenInvalidError",
@@ -63,6 +70,7 @@ __all__ = [
 
 FAVORITES_PER_PAGE = 500
 CONTACTS_PER_PAGE = 1000
+POOL_PER_PAGE = 120
 LIST_FAVORITES = "flickr.favorites.getPublicList"
 EXTRAS = ",".join(
     ["owner_name", "icon_server", "date_upload", "tags", "path_alias", "o_dims", "safety_level"]
@@ -104,7 +112,7 @@ class Flickr:
         Raises UserNotFoundError.
         """
         listing = self._list_favorites(user_id, since, until)
-        for total, entries in self._pages(LIST_FAVORITES, _FAVORITES, FAVORITES_PER_PAGE, **listing):
+        for total, entries in self._pages(LIST_FAVORITES, PHOTOS, FAVORITES_PER_PAGE, **listing):
             yield self._read_favorites(user_id, total, entries)
 
     def favorites_window(self, user_id: str, until: datetime | None) -> FavoritesPage:
@@ -113,13 +121,13 @@ class Flickr:
         At most `FAVORITES_PER_PAGE`, and maybe fewer although there are more. Raises UserNotFoundError.
         """
         listing = self._list_favorites(user_id, None, until)
-        page = self._call(LIST_FAVORITES, _FAVORITES.read, page=1, per_page=FAVORITES_PER_PAGE, **listing)
+        page = self._call(LIST_FAVORITES, PHOTOS.read, page=1, per_page=FAVORITES_PER_PAGE, **listing)
         return self._read_favorites(user_id, page.total, page.entries)
 
     def contacts(self, user_id: str) -> list[Person]:
         """Everybody whom the user follows publicly. Raises UserNotFoundError."""
         people: dict[str, Person] = {}
-        pages = self._pages("flickr.contacts.getPublicList", _CONTACTS, CONTACTS_PER_PAGE, user_id=user_id)
+        pages = self._pages("flickr.contacts.getPublicList", CONTACTS, CONTACTS_PER_PAGE, user_id=user_id)
         for entry in (entry for _, entries in pages for entry in entries):
             try:
                 if not isinstance(entry, Mapping):
@@ -155,23 +163,64 @@ class Flickr:
         """Take the favorite back; it may be gone already."""
         self._change("flickr.favorites.remove", photo_id, already=1)
 
+    def add_comment(self, photo_id: str, text: str) -> str:
+        """Write a comment in the name of the token's user; its id. Tried once, whatever `flickr_attempts` says.
+
+        Raises PhotoNotFoundError; FlickrUnavailableError also when the comment was written and the answer got lost.
+        """
+        return self._caller.call_once(
+            "flickr.photos.comments.addComment",
+            lambda answer: str(answer["comment"]["id"]),
+            photo_id=photo_id,
+            comment_text=text,
+        )
+
+    def group(self, group_id: str) -> Group:
+        """Raises GroupNotFoundError."""
+        return self._call(
+            "flickr.groups.getInfo", lambda answer: read_group(answer["group"], self._places), group_id=group_id
+        )
+
+    def group_photos(self, group_id: str, page: int = 1) -> PoolPage:
+        """A page of `POOL_PER_PAGE` photos of a group's pool, what was added last first. Raises GroupNotFoundError."""
+        return self._call(
+            "flickr.groups.pools.getPhotos",
+            lambda answer: read_pool(PHOTOS.read(answer), page, self._places),
+            group_id=group_id,
+            page=page,
+            per_page=POOL_PER_PAGE,
+            extras=EXTRAS,
+        )
+
     def find_user(self, text: str) -> Person:
         """The user that a person means by a Flickr address, an NSID, a user name or the last part of an address.
 
         Raises InvalidInputError (field `q`) when it can't be read, UserNotFoundError when there is no such user.
         """
         named = read_user(text, urlsplit(self._places.site_url).hostname or "")
-        if named.kind == "nsid":
-            return self.person(named.value)
-        if named.kind == "alias":
-            return self.person(self._lookup(named.value))
         try:
-            user_id = self._call(
-                "flickr.people.findByUsername", lambda answer: str(answer["user"]["nsid"]), username=named.value
-            )
-        except UserNotFoundError:
-            user_id = self._lookup(named.value)
-        return self.person(user_id)
+            return self.person(self._id_of(named))
+        except UserNotFoundError as error:
+            raise not_found(named, error) from error
+
+    def has_favorites(self, user_id: str) -> bool:
+        """Whether the user has favorites that everybody can see. Raises UserNotFoundError."""
+        page = self._call(LIST_FAVORITES, PHOTOS.read, user_id=user_id, page=1, per_page=1)
+        return page.total > 0 or bool(page.entries)
+
+    def _id_of(self, named: Named) -> str:
+        if named.kind == "nsid":
+            return named.value
+        if named.kind == "name":
+            try:
+                return self._call(
+                    "flickr.people.findByUsername", lambda answer: str(answer["user"]["nsid"]), username=named.value
+                )
+            except UserNotFoundError:
+                if not named.may_be_alias:
+                    raise
+        url = f"{self._places.site_url}/photos/{named.value}/"
+        return self._call("flickr.urls.lookupUser", lambda answer: str(answer["user"]["id"]), url=url)
 
     def _read_favorites(self, user_id: str, total: int, entries: list[object]) -> FavoritesPage:
         page = read_favorites(entries, total, self._places)
@@ -180,13 +229,6 @@ class Flickr:
                 "favorites_rejected", user_id=user_id, rejected=len(page.rejected), reason=page.rejected[0].reason
             )
         return page
-
-    def _lookup(self, alias: str) -> str:
-        url = f"{self._places.site_url}/photos/{alias}/"
-        try:
-            return self._call("flickr.urls.lookupUser", lambda answer: str(answer["user"]["id"]), url=url)
-        except UserNotFoundError:
-            raise UserNotFoundError(f"Flickr knows no user {alias!r}", field="q") from None
 
     def _change(self, method: str, photo_id: str, already: int) -> None:
         try:
@@ -204,7 +246,7 @@ class Flickr:
             "max_fave_date": None if until is None else int(until.timestamp()),
         }
 
-    def _pages(self, method: str, list_: _List, per_page: int, **params: Any) -> Iterator[tuple[int, list[object]]]:
+    def _pages(self, method: str, list_: Listing, per_page: int, **params: Any) -> Iterator[tuple[int, list[object]]]:
         """The pages of a list: (what Flickr claims is the total, the page's entries), each page with something new.
 
         Neither a short page nor `total` alone is believed: pages may be short before the last one, one may be empty,
@@ -234,33 +276,6 @@ class Flickr:
                 if len(read.entries) < per_page and len(seen) == read.total:
                     return
             number += 1
-
-
-@dataclass(frozen=True)
-class _Page:
-    total: int
-    pages: int
-    entries: list[object]
-
-
-@dataclass(frozen=True)
-class _List:
-    """Where a list is in its answer, and by which field its entries are told apart."""
-
-    outer: str
-    inner: str
-    key: str
-
-    def read(self, answer: Json) -> _Page:
-        listing = answer[self.outer]
-        entries = listing.get(self.inner, [])  # an empty list is left out
-        if not isinstance(entries, list):
-            raise TypeError(f"{self.inner} is no list")
-        return _Page(int(listing["total"]), int(listing["pages"]), entries)
-
-
-_FAVORITES = _List("photos", "photo", "id")
-_CONTACTS = _List("contacts", "contact", "nsid")
 
 
 def open_flickr(settings: Settings, token: FlickrToken | None = None, purpose: Purpose = Purpose.PERSON) -> Flickr:

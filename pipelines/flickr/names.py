@@ -1,4 +1,8 @@
-"""What a person types to name a Flickr user: an address, an NSID, a user name, or the last part of an address."""
+"""What a person types to name a Flickr user: an address, an NSID, a user name, or the last part of an address.
+
+People paste what they have: addresses without a scheme or with half of one, from the phone's site, of a photo or an
+album, with spaces around. Whatever names a person is read; whatever does not is told what it is instead.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,21 @@ from urllib.parse import unquote, urlsplit
 from features.errors import InvalidInputError
 
 EXAMPLE = "https://www.flickr.com/photos/12037949754@N01/"
-_NSID = re.compile(r"[0-9A-Za-z]+@N[0-9]{2}")
+LONGEST = 500
+
+_INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+"""What copying leaves at the ends of a text; within it, it is refused."""
+
+_NSID = re.compile(r"([0-9A-Za-z]+)@n([0-9]{2})", re.IGNORECASE | re.ASCII)
+_ALIAS = re.compile(r"[\w.-]+")
+_SCHEME = re.compile(r"(\w+:/+|https?[:;]?/*|/+)", re.IGNORECASE)
 _ADDRESS = re.compile(
-    r"\w+://|www\.|([\w-]+\.)*flickr\.com$|([\w-]+\.)+[\w-]+(:\d+)?/|localhost(:\d+)?/", re.IGNORECASE
+    r"\w+:\s*//|https?\s*[:;]?\s*/|//|www\.|([\w-]+\.)*(flickr\.com|flic\.kr)(?![\w.-])|([\w-]+\.)+[\w-]+(:\d+)?\s*/"
+    r"|localhost(:\d+)?/|/?(photos|people)/",
+    re.IGNORECASE,
 )
-_NO_PERSON = frozenset({"", "tags", "upload", "organize", "search"})
+_OF_A_PERSON = frozenset({"photos", "people", "gp"})
+_NO_PERSON = frozenset({"tags", "upload", "organize", "search", "friends", "me"})
 
 
 @dataclass(frozen=True)
@@ -24,31 +38,62 @@ class Named:
     kind: Literal["nsid", "alias", "name"]
     value: str
 
+    @property
+    def may_be_alias(self) -> bool:
+        """Whether an address of Flickr's can end so."""
+        return _ALIAS.fullmatch(self.value) is not None
+
 
 def read_user(text: str, site_host: str) -> Named:
     """Whom the text names; `site_host` is the host of Flickr's pages. Raises InvalidInputError (field `q`)."""
-    text = text.strip()
-    if not text or len(text) > 500 or not text.isprintable():
+    text = text.strip().strip(_INVISIBLE).strip().removeprefix("<").removesuffix(">")
+    if not text or len(text) > LONGEST or not text.isprintable():
         raise InvalidInputError(f"{text[:50]!r} names no Flickr user; try one like {EXAMPLE}", field="q")
-    if _NSID.fullmatch(text):
-        return Named("nsid", text)
+    nsid = _nsid(unquote(text).removeprefix("@"))
+    if nsid is not None:
+        return nsid
     if _ADDRESS.match(text):
-        who = _person_in_url(text, site_host)
-        return Named("nsid" if _NSID.fullmatch(who) else "alias", who)
-    return Named("name", text)
+        return _read_address(text, site_host)
+    name = text.removeprefix("@").strip()
+    if not name:
+        raise _no_user(text, "names nobody")
+    return Named("name", name)
 
 
-def _person_in_url(text: str, site_host: str) -> str:
+def _nsid(text: str) -> Named | None:
+    found = _NSID.fullmatch(text)
+    return None if found is None else Named("nsid", f"{found[1]}@N{found[2]}")
+
+
+def _read_address(text: str, site_host: str) -> Named:
     """The NSID or path alias in a Flickr address, with or without its scheme and trailing parts."""
-    bad = InvalidInputError(f"{text!r} is no Flickr user's address; try one like {EXAMPLE}", field="q")
     try:
-        url = urlsplit(text if "://" in text else f"https://{text}")
+        address = re.sub(r"\s*([/:])\s*", r"\1", text).split()[0]
+        address = _SCHEME.sub("", address, count=1) if _SCHEME.match(address) else address
+        if re.match(r"(photos|people)/", address, re.IGNORECASE):
+            address = f"{site_host}/{address}"
+        url = urlsplit(f"https://{address}")
         host = (url.hostname or "").lower()
-    except ValueError:
-        raise bad from None
+    except (ValueError, IndexError):
+        raise _no_user(text, "is no address") from None
+    if host == "flic.kr":
+        raise _no_user(text, "is a short link: open it, and paste the address that the browser then shows")
+    if host.endswith(".staticflickr.com"):
+        raise _no_user(text, "is the address of a picture, which does not say whose it is: paste that of its page")
     if host != site_host and host != "flickr.com" and not host.endswith(".flickr.com"):
-        raise bad
-    parts = url.path.split("/")
-    if len(parts) < 3 or parts[1] not in ("photos", "people") or parts[2] in _NO_PERSON:
-        raise bad
-    return unquote(parts[2])
+        raise _no_user(text, "is no address at Flickr")
+    # The phone's site of old had its places behind the #.
+    path = url.path if url.path.strip("/") else url.fragment
+    kind, who, *_ = [*(unquote(part) for part in path.split("/") if part), "", ""]
+    if kind.lower() not in _OF_A_PERSON or who.lower() in {"", *_NO_PERSON}:
+        raise _no_user(text, "is a page of Flickr's, but no person's")
+    who = who.removeprefix("@").rstrip(".,;:!?)'\"")
+    named = _nsid(who) or Named("alias", who)
+    if named.kind == "alias" and not named.may_be_alias:
+        raise _no_user(text, "holds no user's name where it should")
+    return named
+
+
+def _no_user(text: str, what: str) -> InvalidInputError:
+    shown = text if len(text) <= 80 else f"{text[:79]}…"
+    return InvalidInputError(f"“{shown}” {what}; try one like {EXAMPLE}", field="q")

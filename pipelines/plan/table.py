@@ -23,7 +23,7 @@ LOST_AFTER = timedelta(hours=1)
 
 def read_table(engine: sa.Engine, now: datetime, inactive_days: float) -> Table:
     """The users with a cursor whom somebody's wall needs, except those who are gone. A million take some seconds."""
-    active = _active(now - timedelta(days=inactive_days)).subquery()
+    active = active_users(now - timedelta(days=inactive_days)).subquery()
     uses = sa.union_all(
         sa.select(active.c.user_id, sa.literal(1).label("person")),
         sa.select(pull_parts.c.neighbor_id, sa.literal(0)).join(active, active.c.user_id == pull_parts.c.user_id),
@@ -108,7 +108,8 @@ def unfinished_parts(engine: sa.Engine, now: datetime, inactive_days: float, lim
     ]
 
 
-def _active(since: datetime) -> sa.CompoundSelect[tuple[str]]:
+def active_users(since: datetime) -> sa.CompoundSelect[tuple[str]]:
+    """The ids of who signed in, or was asked for, since then."""
     return sa.union(
         sa.select(accounts.c.user_id).where(accounts.c.last_visit_at >= since),
         sa.select(pull_progress.c.user_id).where(pull_progress.c.asked_at >= since),

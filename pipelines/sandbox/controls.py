@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +14,7 @@ from pipelines.sandbox.clock import Clock
 from pipelines.sandbox.faults import Faults
 from pipelines.sandbox.gone import Gone
 from pipelines.sandbox.site import Site
+from pipelines.sandbox.store import Store
 from pipelines.sandbox.world import WorldConfig
 
 
@@ -19,10 +22,17 @@ class Controls:
     """Endpoints; a PUT replaces the whole of what its address shows."""
 
     def __init__(
-        self, site: Site, faults: Faults, accounting: Accounting, clock: Clock, gone: Gone, config: WorldConfig
+        self,
+        site: Site,
+        store: Store,
+        faults: Faults,
+        accounting: Accounting,
+        clock: Clock,
+        gone: Gone,
+        config: WorldConfig,
     ) -> None:
-        self._site, self._faults, self._accounting, self._clock = site, faults, accounting, clock
-        self._gone, self._config = gone, config
+        self._site, self._store, self._faults, self._accounting = site, store, faults, accounting
+        self._clock, self._gone, self._config = clock, gone, config
 
     async def health(self, request: Request) -> Response:
         return _json({"status": "ok", "world": self._config.as_json(), "clock": self._clock.setting})
@@ -35,6 +45,10 @@ class Controls:
 
     async def calls(self, request: Request) -> Response:
         return _json(self._accounting.as_json())
+
+    async def comments(self, request: Request) -> Response:
+        found = self._store.comments(request.query_params.get("photo_id"))
+        return _json([{"comment_id": comment.comment_id, **asdict(comment)} for comment in found])
 
     async def faults(self, request: Request) -> Response:
         return await _replace(request, self._faults, "rules")

@@ -26,6 +26,7 @@ a { color: var(--accent) } h1 { line-height: 1.2 } .quiet { color: var(--quiet) 
   border-radius: .5rem; border: 1px solid var(--line); cursor: pointer }
 button.go { background: var(--accent); color: #fff; border-color: var(--accent) }
 input[type=search] { font: inherit; padding: .45rem .7rem; width: min(22rem, 100%) } code { overflow-wrap: anywhere }
+.comment { white-space: pre-line }
 </style></head><body>
 <header>Flickr sandbox: a made-up world for trying things out. Nobody here is real; no picture is a photograph.</header>
 {% block body %}{% endblock %}
@@ -56,6 +57,8 @@ _PHOTO = """{% extends "frame" %}{% block title %}{{ photo.title }}{% endblock %
   alt="{{ photo.title }}"></p>
 <h1>{{ photo.title }}</h1><p>by <a href="{{ p.page }}">{{ p.name }}</a> <span class="quiet">· {{ uploaded }}</span></p>
 <p class="quiet">{% for tag in tags %}#{{ tag }} {% endfor %}</p>
+{% for name, comment in comments %}<p class="comment" id="{{ comment.anchor }}"><strong>{{ name }}</strong>
+<br>{{ comment.text }}</p>{% endfor %}
 {% endblock %}"""
 
 _CONSENT = """{% extends "frame" %}{% block title %}Sign in{% endblock %}{% block body %}

@@ -16,8 +16,10 @@ from pipelines.sandbox.clock import Clock
 from pipelines.sandbox.faults import Fault
 from pipelines.sandbox.favorites import FavoritesNow
 from pipelines.sandbox.gone import Gone
+from pipelines.sandbox.groups import Group, Groups
 from pipelines.sandbox.oauth import Caller
 from pipelines.sandbox.payloads import Payloads
+from pipelines.sandbox.store import Store
 
 MOST_PER_PAGE = 500
 Parameters = Mapping[str, str]
@@ -38,8 +40,11 @@ def user_not_found() -> FlickrFailure:
 class RestApi:
     """Answers one method for one caller. Every method here returns the JSON of its document, `stat` aside."""
 
-    def __init__(self, payloads: Payloads, favorites: FavoritesNow, clock: Clock, gone: Gone) -> None:
-        self._payloads, self._favorites, self._clock, self._gone = payloads, favorites, clock, gone
+    def __init__(
+        self, payloads: Payloads, favorites: FavoritesNow, groups: Groups, store: Store, clock: Clock, gone: Gone
+    ) -> None:
+        self._payloads, self._favorites, self._groups, self._store = payloads, favorites, groups, store
+        self._clock, self._gone = clock, gone
         self._world = payloads.world
         uploads = self._world.photo_uploaded_at
         self._photos_of = np.split(
@@ -53,8 +58,11 @@ class RestApi:
             "flickr.favorites.getList": self._favorites_list,
             "flickr.favorites.getPublicList": self._favorites_public_list,
             "flickr.favorites.remove": self._favorites_remove,
+            "flickr.groups.getInfo": self._groups_info,
+            "flickr.groups.pools.getPhotos": self._groups_pool,
             "flickr.people.findByUsername": self._people_find_by_username,
             "flickr.people.getInfo": self._people_info,
+            "flickr.photos.comments.addComment": self._comments_add,
             "flickr.photos.getInfo": self._photos_info,
             "flickr.photos.getSizes": self._photos_sizes,
             "flickr.test.login": self._test_login,
@@ -88,10 +96,11 @@ class RestApi:
         Raises FlickrFailure 1, or `private_code` (methods differ) if it is private.
         """
         row = self._payloads.photo_row.get(photo_id)
+        not_found = FlickrFailure(1, f'Photo "{photo_id}" not found (invalid ID)')
         if row is None or self._uploads[row] > self._clock.now() or self._gone.photos[row]:
-            raise FlickrFailure(1, f'Photo "{photo_id}" not found (invalid ID)')
+            raise not_found
         if self._gone.private[row]:
-            raise FlickrFailure(private_code, "Permission denied")
+            raise not_found if private_code == 1 else FlickrFailure(private_code, "Permission denied")
         return row
 
     # favorites
@@ -122,7 +131,7 @@ class RestApi:
         chosen = slice((page - 1) * step, page * step)
         if kind == "empty_page" and page > 1 and page * step < len(photos):
             chosen = slice(0, 0)
-        extras = frozenset(parameters.get("extras", "").replace(" ", "").split(","))
+        extras = _extras(parameters)
         listed = self._payloads.listed_photo
         entries = [
             b'%b,"date_faved":"%d"}' % (listed(photo, extras), at)
@@ -132,9 +141,7 @@ class RestApi:
             entries[0] = orjson.dumps(
                 {name: value for name, value in orjson.loads(entries[0]).items() if name != "owner"}
             )
-        pages = -(-total // per_page)
-        head = f'{{"photos":{{"page":{page},"pages":{pages},"perpage":{per_page},"total":{total},"photo":['
-        return head.encode() + b",".join(entries) + b']},"stat":"ok"}'
+        return _listing(entries, page, per_page, total)
 
     def _favorites_add(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
         user = self._signed_in(caller, "write")
@@ -153,6 +160,28 @@ class RestApi:
             raise FlickrFailure(1, "Photo not in favorites")
         self._favorites.remove(user, photo)
         return _ok({})
+
+    # groups
+
+    def _groups_info(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
+        return _ok({"group": self._groups.info(self._group(parameters))})
+
+    def _groups_pool(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
+        photos, added_at = self._groups.pool(self._group(parameters))
+        per_page = min(_count(parameters, "per_page", 100), MOST_PER_PAGE)
+        page, extras = _count(parameters, "page", 1), _extras(parameters)
+        chosen = slice((page - 1) * per_page, page * per_page)
+        entries = [
+            self._groups.listed(photo, at, extras)
+            for photo, at in zip(photos[chosen].tolist(), added_at[chosen].tolist(), strict=True)
+        ]
+        return _listing(entries, page, per_page, len(photos))
+
+    def _group(self, parameters: Parameters) -> Group:
+        group = self._groups.find(parameters.get("group_id", ""))
+        if group is None:
+            raise FlickrFailure(1, "Group not found")
+        return group
 
     # people
 
@@ -202,6 +231,15 @@ class RestApi:
 
     # photos
 
+    def _comments_add(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
+        user = self._signed_in(caller, "write")
+        photo_id, text = parameters.get("photo_id", ""), parameters.get("comment_text", "")
+        self.visible_photo(photo_id, private_code=1)
+        if not text.strip():
+            raise FlickrFailure(8, "Blank comment")
+        comment = self._store.add_comment(photo_id, self._world.user_ids[user], text, self._clock.now())
+        return _ok({"comment": {"id": comment.comment_id}})
+
     def _photos_info(self, parameters: Parameters, caller: Caller, fault: Fault | None) -> bytes:
         photo = self.visible_photo(parameters.get("photo_id", ""))
         user = self._payloads.user_row.get(caller.user_id or "")
@@ -225,6 +263,17 @@ class RestApi:
 
 def _ok(document: dict[str, object]) -> bytes:
     return orjson.dumps(document | {"stat": "ok"})
+
+
+def _listing(entries: list[bytes], page: int, per_page: int, total: int) -> bytes:
+    """A page of photos that are JSON already."""
+    pages = -(-total // per_page)
+    head = f'{{"photos":{{"page":{page},"pages":{pages},"perpage":{per_page},"total":{total},"photo":['
+    return head.encode() + b",".join(entries) + b']},"stat":"ok"}'
+
+
+def _extras(parameters: Parameters) -> frozenset[str]:
+    return frozenset(parameters.get("extras", "").replace(" ", "").split(","))
 
 
 def _count(parameters: Parameters, name: str, default: int) -> int:

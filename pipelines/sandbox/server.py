@@ -27,6 +27,7 @@ from pipelines.sandbox.controls import Controls
 from pipelines.sandbox.faults import ONLY_FAVORITES, Fault, Faults
 from pipelines.sandbox.favorites import FavoritesNow
 from pipelines.sandbox.gone import Gone
+from pipelines.sandbox.groups import Groups
 from pipelines.sandbox.oauth import CONSUMER_KEY, Caller, HttpCall, OAuthProblem, OAuthProvider
 from pipelines.sandbox.payloads import Payloads
 from pipelines.sandbox.rest import FlickrFailure, RestApi
@@ -184,11 +185,12 @@ def build_app(
     payloads = Payloads(world, base_url)
     favorites = FavoritesNow(world, store, clock)
     gone = Gone(payloads)
-    api = RestApi(payloads, favorites, clock, gone)
+    groups = Groups(payloads, clock, gone)
+    api = RestApi(payloads, favorites, groups, store, clock, gone)
     oauth = OAuthProvider(store)
     faults, accounting = Faults(), Accounting(calls_per_hour)
-    site = Site(payloads, favorites, api, oauth)
-    controls = Controls(site, faults, accounting, clock, gone, world.config)
+    site = Site(payloads, favorites, groups, store, api, oauth)
+    controls = Controls(site, store, faults, accounting, clock, gone, world.config)
     names = dict(zip(world.user_ids, world.user_names, strict=True))
     both = ["GET", "POST"]
     return Starlette(
@@ -206,6 +208,7 @@ def build_app(
             Route("/sandbox/calls", controls.calls),
             Route("/sandbox/faults", controls.faults, methods=["GET", "PUT"]),
             Route("/sandbox/gone", controls.gone, methods=["GET", "PUT"]),
+            Route("/sandbox/comments", controls.comments),
             Route("/sandbox/clock", controls.clock, methods=["GET", "PUT"]),
             Route("/pictures/{name}", site.picture),
             Route("/avatars/{name}", site.avatar),

@@ -11,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from pipelines.sandbox.favorites import FavoritesNow
+from pipelines.sandbox.groups import Groups
 from pipelines.sandbox.oauth import PERMISSIONS, OAuthProblem, OAuthProvider
 from pipelines.sandbox.pages import render
 from pipelines.sandbox.payloads import SIZES, Payloads
 from pipelines.sandbox.pictures import draw_avatar, draw_photo
 from pipelines.sandbox.rest import FlickrFailure, RestApi
+from pipelines.sandbox.store import Store
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -35,8 +37,17 @@ FOUND = 24  # people on the consent page
 
 
 class Site:
-    def __init__(self, payloads: Payloads, favorites: FavoritesNow, api: RestApi, oauth: OAuthProvider) -> None:
-        self._payloads, self._favorites, self._api, self._oauth = payloads, favorites, api, oauth
+    def __init__(
+        self,
+        payloads: Payloads,
+        favorites: FavoritesNow,
+        groups: Groups,
+        store: Store,
+        api: RestApi,
+        oauth: OAuthProvider,
+    ) -> None:
+        self._payloads, self._favorites, self._groups, self._store = payloads, favorites, groups, store
+        self._api, self._oauth = api, oauth
         self._world = payloads.world
         self._names = [name.lower() for name in self._world.user_names]
         self._draw = lru_cache(maxsize=512)(self._draw_photo)
@@ -74,7 +85,10 @@ class Site:
         )
 
     async def avatar(self, request: Request) -> Response:
-        row = self._payloads.user_row.get(request.path_params["name"].removesuffix(".svg"))
+        name = request.path_params["name"].removesuffix(".svg")
+        row, cover = self._payloads.user_row.get(name), self._groups.icon(name)
+        if cover is not None:
+            return Response(self._draw(cover, "sq"), headers=PICTURE_HEADERS, media_type="image/svg+xml")
         if row is None:
             return _not_found("There is no such person.")
         return Response(draw_avatar(row, AVATAR_SIZE), headers=PICTURE_HEADERS, media_type="image/svg+xml")
@@ -113,6 +127,10 @@ class Site:
             p=self._person(owner, len(self._favorites.of(owner)[0])),
             tags=self._payloads.tags(photo),
             uploaded=uploaded.strftime("%d %B %Y"),
+            comments=[
+                (self._world.user_names[self._payloads.user_row[comment.user_id]], comment)
+                for comment in self._store.comments(request.path_params["photo_id"])
+            ],
         )
 
     def _card(self, photo: int, suffix: str) -> dict[str, object]:

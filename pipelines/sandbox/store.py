@@ -1,4 +1,4 @@
-"""What people change in the sandbox (favorites added and removed, OAuth tokens), in SQLite: a kill loses nothing.
+"""What people change in the sandbox (favorites, comments, OAuth tokens), in SQLite: a kill loses nothing.
 
 The generated world itself is not here: `world.json` beside it holds what it is generated from.
 """
@@ -18,6 +18,10 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS favorites (
     user_id TEXT NOT NULL, photo_id TEXT NOT NULL, faved_at INTEGER, PRIMARY KEY (user_id, photo_id)
 ) WITHOUT ROWID;  -- faved_at NULL: removed
+CREATE TABLE IF NOT EXISTS comments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, photo_id TEXT NOT NULL, user_id TEXT NOT NULL, text TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS request_tokens (
     token TEXT PRIMARY KEY, secret TEXT NOT NULL, callback TEXT NOT NULL, user_id TEXT, perms TEXT, verifier TEXT,
     created_at INTEGER NOT NULL
@@ -27,6 +31,10 @@ CREATE TABLE IF NOT EXISTS access_tokens (
     created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+FIRST_COMMENT = 72_157_000_000_000_000
+"""Flickr's comments have numbers of that length."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,26 @@ class AccessToken:
     user_id: str
     perms: str
     created_at: int
+
+
+@dataclass(frozen=True)
+class Comment:
+    """`number` is unique among all photos' comments, and the last part of the id that Flickr gives one."""
+
+    number: int
+    photo_id: str
+    user_id: str
+    text: str
+    created_at: int
+
+    @property
+    def comment_id(self) -> str:
+        return f"{self.user_id.partition('@')[0]}-{self.photo_id}-{FIRST_COMMENT + self.number}"
+
+    @property
+    def anchor(self) -> str:
+        """What the comment's own address ends with, behind its photo's page."""
+        return f"comment{FIRST_COMMENT + self.number}"
 
 
 def world_config(folder: Path, config: WorldConfig) -> WorldConfig:
@@ -96,6 +124,20 @@ class Store:
 
     def set_favorite(self, user_id: str, photo_id: str, faved_at: int | None) -> None:
         self._connection.execute("INSERT OR REPLACE INTO favorites VALUES (?, ?, ?)", (user_id, photo_id, faved_at))
+
+    def add_comment(self, photo_id: str, user_id: str, text: str, created_at: int) -> Comment:
+        number = self._connection.execute(
+            "INSERT INTO comments (photo_id, user_id, text, created_at) VALUES (?, ?, ?, ?)",
+            (photo_id, user_id, text, created_at),
+        ).lastrowid
+        return Comment(number or 0, photo_id, user_id, text, created_at)
+
+    def comments(self, photo_id: str | None = None) -> list[Comment]:
+        """Of that photo, or all; the oldest first."""
+        rows = self._connection.execute(
+            "SELECT * FROM comments WHERE photo_id = coalesce(?, photo_id) ORDER BY number", (photo_id,)
+        )
+        return [Comment(*row) for row in rows]
 
     def add_request_token(self, token: RequestToken) -> None:
         values = (token.token, token.secret, token.callback, None, None, None, token.created_at)

@@ -24,7 +24,7 @@ from pipelines.privacy.suppression import Suppression
 from serving.accounts.sessions import Session, digest, end_session, open_session
 from serving.accounts.tokens import Vault
 
-REQUEST_LIFETIME = timedelta(minutes=15)
+REQUEST_LIFETIME = timedelta(minutes=10)
 CALLBACK_PATH = "/api/session/callback"
 
 logger = structlog.get_logger(__name__)
@@ -85,10 +85,12 @@ def finish(
     request_token, return_to = _take(engine, vault, session, oauth_token)
     with _oauth(settings, token=request_token.token, token_secret=request_token.secret) as client:
         token = _ask(client.fetch_access_token, f"{settings.flickr_oauth_url}/access_token", settings, verifier)
-    user_id = _remember(settings, engine, vault, token)
+    user_id = _remember(settings, engine, token)
+    cookie, signed_in = open_session(engine, user_id=user_id, lifetime=timedelta(days=settings.session_days))
+    # Only now: a session of theirs that ends meanwhile, the one before this among them, takes the token with it.
+    _keep_token(engine, vault, user_id, token)
     if session is not None:
         end_session(engine, session)
-    cookie, signed_in = open_session(engine, user_id=user_id, lifetime=timedelta(days=settings.session_days))
     logger.info("signed_in", user_id=user_id)
     return cookie, signed_in, return_to
 
@@ -132,7 +134,7 @@ def _take(engine: sa.Engine, vault: Vault, session: Session | None, oauth_token:
     return token, row["return_to"]
 
 
-def _remember(settings: Settings, engine: sa.Engine, vault: Vault, token: FlickrToken) -> str:
+def _remember(settings: Settings, engine: sa.Engine, token: FlickrToken) -> str:
     """Keep the account of the token's owner, who is whom Flickr says it is; the NSID."""
     flickr = open_flickr(settings, token)
     owner = flickr.login()
@@ -143,7 +145,6 @@ def _remember(settings: Settings, engine: sa.Engine, vault: Vault, token: Flickr
     values = {
         "name": known.name,
         "avatar_url": known.avatar_url,
-        "token_ciphertext": vault.seal(token),
         "last_visit_at": now,
     }
     with engine.begin() as connection:
@@ -151,6 +152,12 @@ def _remember(settings: Settings, engine: sa.Engine, vault: Vault, token: Flickr
         if updated.rowcount == 0:
             connection.execute(sa.insert(accounts).values(user_id=owner.user_id, created_at=now, **values))
     return owner.user_id
+
+
+def _keep_token(engine: sa.Engine, vault: Vault, user_id: str, token: FlickrToken) -> None:
+    mine = accounts.c.user_id == user_id
+    with engine.begin() as connection:
+        connection.execute(sa.update(accounts).where(mine).values(token_ciphertext=vault.seal(token)))
 
 
 def _oauth(settings: Settings, **parts: str) -> Any:

@@ -11,10 +11,24 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
 
 from features.errors import PhotoRecommenderError
-from serving.api import documentation, impressions, me, metrics, photos, recommendations, session, status, users
+from serving.api import (
+    account,
+    comments,
+    documentation,
+    groups,
+    impressions,
+    me,
+    metrics,
+    photos,
+    recommendations,
+    session,
+    status,
+    users,
+)
 from serving.errors import as_known, body_of, invalid
 from serving.web.site import Site, SiteMount
 
@@ -30,11 +44,11 @@ def create_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    pages = (session, users, recommendations, me, impressions, photos, status)
+    pages = (session, users, recommendations, account, me, comments, groups, impressions, photos, status)
     for part in (*pages, documentation, metrics):
         app.include_router(part.router)
     app.add_api_route("/api/{rest:path}", _nothing_here, methods=["GET", "HEAD"], include_in_schema=False)
-    app.router.routes.append(SiteMount("/", app=Site(), name="site"))
+    app.router.routes.append(SiteMount("/", app=GZipMiddleware(Site()), name="site"))
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(PhotoRecommenderError, _on_error)

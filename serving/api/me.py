@@ -1,4 +1,7 @@
-"""`/api/me`: what the signed-in person does on the wall. Each change is committed before the answer leaves."""
+"""`/api/me/…`: what the signed-in person does on the wall. Each change is committed before the answer leaves.
+
+What is held on the person is told, handed over and erased by serving/api/account.py.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,10 @@ from features.logs import correlation_id
 from features.schema import Kind
 from pipelines.flickr.client import Flickr, TokenInvalidError
 from pipelines.pull.favorited import ask_for_owner
-from serving import cards
 from serving.accounts.sessions import end_sessions_of
 from serving.accounts.signin import token_of
-from serving.answers import ActionAnswer, ErrorAnswer, Me, PhotoId, UserId
-from serving.api.dependencies import Reader, RuntimeNow, Writer
+from serving.answers import ActionAnswer, ErrorAnswer, PhotoId, UserId
+from serving.api.dependencies import RuntimeNow, Writer
 from serving.errors import NotSignedInError
 from serving.runtime import Runtime
 
@@ -28,24 +30,11 @@ logger = structlog.get_logger(__name__)
 router = APIRouter(tags=["me"], responses={code: {"model": ErrorAnswer} for code in (401, 403, 404, 422, 502)})
 
 
-@router.get("/api/me")
-def me(runtime: RuntimeNow, user_id: Reader) -> Me:
-    """What is held on the person, as far as the page shows it."""
-    state = runtime.recommender.state(user_id)
-    (person,) = cards.people(runtime.online, [user_id])
-    return Me(
-        **person.model_dump(),
-        favorites=len(state.favorite_ids),
-        dismissed_photos=cards.photos(runtime.recommender.cards, state.dismissed_ids),
-        dismissed_people=cards.people(runtime.online, state.dismissed_people),
-    )
-
-
 @router.put("/api/me/favorites/{photo_id}")
 def favorite(photo_id: PhotoId, runtime: RuntimeNow, user_id: Writer, after_answering: BackgroundTasks) -> ActionAnswer:
     """Fave the photo, on Flickr first; it may be a favorite there already. Its owner's favorites are asked for."""
     owner_id = _owner_of(runtime, photo_id)
-    with _flickr_of(runtime, user_id) as flickr:
+    with flickr_of(runtime, user_id) as flickr:
         flickr.add_favorite(photo_id)
     answer = _record(runtime, user_id, Kind.FAVORITE, owner_id, photo_id)
     if owner_id != user_id:
@@ -57,7 +46,7 @@ def favorite(photo_id: PhotoId, runtime: RuntimeNow, user_id: Writer, after_answ
 def unfavorite(photo_id: PhotoId, runtime: RuntimeNow, user_id: Writer) -> ActionAnswer:
     """Take the favorite back, on Flickr first; it may be gone there already."""
     owner_id = _owner_of(runtime, photo_id)
-    with _flickr_of(runtime, user_id) as flickr:
+    with flickr_of(runtime, user_id) as flickr:
         flickr.remove_favorite(photo_id)
     return _record(runtime, user_id, Kind.UNFAVORITE, owner_id, photo_id)
 
@@ -113,7 +102,7 @@ def _owner_of(runtime: Runtime, photo_id: str) -> str:
 
 
 @contextmanager
-def _flickr_of(runtime: Runtime, user_id: str) -> Iterator[Flickr]:
+def flickr_of(runtime: Runtime, user_id: str) -> Iterator[Flickr]:
     """Flickr in the person's name; when it no longer takes their token, they are signed out here too."""
     token = token_of(runtime.engine, runtime.vault, user_id)
     try:

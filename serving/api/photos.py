@@ -1,17 +1,19 @@
-"""`/api/photos`: a page says that it could not load a photo. It hides it by itself; for everybody else, Flickr decides.
+"""`/api/photos`: a photo by itself, photos like it, and a page's word that it could not load one.
 
-Sessions cost nothing, so no number of reports proves anything: a report only makes Flickr be asked, at once when that
-is possible and else with the next verification (pipelines/privacy/verify.py), and at most once a day for each photo.
+The page hides what it could not load by itself; for everybody else, Flickr decides. Sessions cost nothing, so no number
+of reports proves anything: a report only makes Flickr be asked, at once when that is possible and else with the next
+verification (pipelines/privacy/verify.py), and at most once a day for each photo.
 """
 
 from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import sqlalchemy as sa
 import structlog
-from fastapi import APIRouter, BackgroundTasks
+from fastapi import APIRouter, BackgroundTasks, Query
 from limits import RateLimitItemPerHour
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -22,8 +24,10 @@ from pipelines.flickr.client import Purpose, open_flickr
 from pipelines.privacy.tombstones import gone_photos
 from pipelines.privacy.verify import CHECKED_FOR, is_there
 from pipelines.upsert import upsert
-from serving.answers import ErrorAnswer, PhotoId
-from serving.api.dependencies import OwnPageSession, RuntimeNow
+from serving.answers import MAX_PAGE, ErrorAnswer, Photo, PhotoId, SimilarPhotos
+from serving.api.dependencies import AnySession, OwnPageSession, RuntimeNow
+from serving.cards import photo_fields
+from serving.ranking.exclusions import Exclusions, is_showable
 from serving.runtime import Runtime
 
 REPORTS_AN_HOUR = 100
@@ -40,6 +44,29 @@ logger = structlog.get_logger(__name__)
 
 _window = MovingWindowRateLimiter(MemoryStorage())
 _asking = threading.BoundedSemaphore(ASKING_AT_ONCE)
+
+
+@router.get("/api/photos/{photo_id}")
+def photo(photo_id: PhotoId, runtime: RuntimeNow) -> Photo:
+    """A photo that a wall may show, for whoever was sent a link to it."""
+    card = runtime.recommender.cards.photos([photo_id]).get(photo_id)
+    if card is None or not is_showable(card):
+        raise NotFoundError(f"no wall shows a photo {photo_id!r}", field="photo_id")
+    return Photo(**photo_fields(card))
+
+
+@router.get("/api/photos/{photo_id}/similar")
+def similar(
+    photo_id: PhotoId,
+    runtime: RuntimeNow,
+    session: AnySession,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 12,
+) -> SimilarPhotos:
+    """Photos that the same people like, the most alike first: none that the signed-in person's own wall leaves out."""
+    ranking = runtime.recommender
+    user_id = None if session is None else session.user_id
+    kept_back = None if user_id is None else Exclusions.of(ranking.state(user_id))
+    return ranking.similar(photo_id, limit, kept_back)
 
 
 @router.post("/api/photos/{photo_id}/broken", status_code=204)

@@ -25,6 +25,7 @@ def recommendations(
 ) -> Response:
     """A page of the user's wall, and people worth following. A page never repeats one before it."""
     own = session is not None and session.user_id == user_id
-    answer = runtime.recommender.recommend(user_id, limit=limit, cursor=cursor, own=own)
+    begins = own and cursor is None
+    answer = runtime.recommender.recommend(user_id, limit=limit, cursor=cursor, own=own, own_page=begins)
     # FastAPI would validate it again, and make JSON of it in Python.
     return Response(answer.model_dump_json(), media_type="application/json")

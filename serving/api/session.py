@@ -62,8 +62,13 @@ def logout(runtime: RuntimeNow, session: OwnPageSession) -> Response:
     """Sign out: the session is over on the server, whatever becomes of the cookie."""
     end_session(runtime.engine, session)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+    forget_cookie(response)
     return response
+
+
+def forget_cookie(response: Response) -> None:
+    """Tell the browser that the session is over."""
+    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def _set_cookie(response: Response, cookie: str, session: Session) -> None:

@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from features.errors import DependencyError
 from features.logs import correlation_id
 from pipelines.flickr.client import UserNotFoundError
 from pipelines.pull.ask import ask_for_person
 from pipelines.pull.progress import FINAL, read_progress
 from pipelines.queue.requests import Priority
 from serving.answers import ErrorAnswer, FoundPerson, ProgressAnswer, UserId
-from serving.api.dependencies import OwnPageSession, RuntimeNow
+from serving.api.dependencies import AnySession, OwnPageSession, RuntimeNow
 from serving.runtime import Runtime
 
 LOOK_SECONDS = 0.5
@@ -29,16 +30,38 @@ LONGEST_STREAM_SECONDS = 600.0
 router = APIRouter(tags=["users"])
 
 
-@router.get("/api/users/lookup", responses={404: {"model": ErrorAnswer}, 422: {"model": ErrorAnswer}})
-def lookup(runtime: RuntimeNow, q: Annotated[str, Query(max_length=500)]) -> FoundPerson:
+@router.get("/api/users/lookup", responses={code: {"model": ErrorAnswer} for code in (404, 422, 429)})
+def lookup(
+    runtime: RuntimeNow, session: AnySession, request: Request, q: Annotated[str, Query(max_length=500)]
+) -> FoundPerson:
     """The user whom a Flickr address, a name or an NSID means."""
+    runtime.rates.take("lookup", request, session)
     found = runtime.flickr.find_user(q)
-    return FoundPerson(user_id=found.user_id, name=found.name, path_alias=found.path_alias, avatar_url=found.avatar_url)
+    if runtime.suppression.suppressed([found.user_id]):
+        raise UserNotFoundError(f"{found.name} asked not to be here", field="q")
+    return FoundPerson(
+        user_id=found.user_id,
+        name=found.name,
+        path_alias=found.path_alias,
+        avatar_url=found.avatar_url,
+        has_favorites=_has_favorites(runtime, found.user_id),
+    )
 
 
-@router.post("/api/users/{user_id}/pull", status_code=202, responses={404: {"model": ErrorAnswer}})
-def pull(user_id: UserId, runtime: RuntimeNow, session: OwnPageSession) -> ProgressAnswer:
+def _has_favorites(runtime: Runtime, user_id: str) -> bool:
+    """Whether there are any that everybody can see; where nobody can tell, the pull will."""
+    try:
+        return bool(runtime.online.user_state(user_id).favorite_ids) or runtime.flickr.has_favorites(user_id)
+    except DependencyError:
+        return True
+
+
+@router.post(
+    "/api/users/{user_id}/pull", status_code=202, responses={code: {"model": ErrorAnswer} for code in (404, 429)}
+)
+def pull(user_id: UserId, runtime: RuntimeNow, request: Request, session: OwnPageSession) -> ProgressAnswer:
     """Ask for the user's favorites, contacts and neighbors; asking twice pulls once."""
+    runtime.rates.take("pull", request, session)
     if runtime.suppression.suppressed([user_id]):
         raise UserNotFoundError(f"{user_id} asked not to be here", field="user_id")
     ask_for_person(

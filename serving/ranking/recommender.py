@@ -35,12 +35,13 @@ from serving.errors import NoModelError, UnknownPhotoError
 from serving.last_known import Reads, watched_reads
 from serving.observation import observe_snapshot, observed_recommendation, stage
 from serving.ranking.cursor import MAX_SHOWN, decode_cursor, encode_cursor, mark
-from serving.ranking.exclusions import Exclusions, is_showable
+from serving.ranking.exclusions import Exclusions
 from serving.ranking.page import Placed, fill_page
 from serving.ranking.people import people_to_follow
 from serving.ranking.reasons import neighbors_of_page, reasons_of_page
 from serving.ranking.rerank import Weights, seed_of
 from serving.ranking.sources import Candidate, Placing, sources_of
+from serving.ranking.unlearned import unlearned_of
 
 EPOCH = date(1970, 1, 1)
 
@@ -87,15 +88,17 @@ class Recommender:
         explain: bool = True,
         cursor: str | None = None,
         own: bool = True,
+        own_page: bool = False,
     ) -> Recommendation:
         """A page of the person's wall. Somebody unknown gets what is popular, with coverage 0.
 
-        own: False for the eyes of others, who are not told what the person saw when. Raises InvalidInputError for a
+        own: False for the eyes of others, who are not told what the person saw when; own_page: the person's own page
+        begins with it, which also tells what is not learned yet. Raises InvalidInputError for a
         cursor that can't be read.
         """
         with observed_recommendation() as observed, watched_reads() as reads:
             with self._turn, self._engine.connect() as connection:
-                answer = self._wall(connection, user_id, limit, people, explain, cursor, own, reads)
+                answer = self._wall(connection, user_id, limit, people, explain, cursor, own, own_page, reads)
             answer.degraded = answer.degraded or reads.stale
             observed(answer.strategy, answer.model_version, answer.degraded)
         return answer
@@ -109,6 +112,7 @@ class Recommender:
         explain: bool,
         cursor: str | None,
         own: bool,
+        own_page: bool,
         reads: Reads,
     ) -> Recommendation:
         served = self._served().to(user_id)
@@ -138,6 +142,9 @@ class Recommender:
         if explain:
             with stage("reasons"):
                 favoriters, reason_people = neighbors_of_page(door, state, neighbors, exclusions, page)
+        unlearned, unlearned_photos = 0, list[Thumbnail]()
+        if own_page and served.champion:
+            unlearned, unlearned_photos = unlearned_of(door, served.champion, state)
         with stage("people"):
             to_follow = people_to_follow(door, state, neighbors, exclusions, people, page, served.champion, history)
         return Recommendation(
@@ -154,6 +161,8 @@ class Recommender:
             people=to_follow,
             reason_photos=reason_photos,
             reason_people=reason_people,
+            unlearned=unlearned,
+            unlearned_photos=unlearned_photos,
         )
 
     def _placing(self, user_id: str, memory: Memory) -> Placing:
@@ -161,8 +170,8 @@ class Recommender:
         seed, days = seed_of(user_id, today), (today - EPOCH).days
         return Placing(self._weights, seed, days, self._online.photo_cards, memory.visits)
 
-    def similar(self, photo_id: str, limit: int = 20) -> SimilarPhotos:
-        """Photos that the same people like, the most alike first.
+    def similar(self, photo_id: str, limit: int = 20, exclusions: Exclusions | None = None) -> SimilarPhotos:
+        """Photos that the same people like, the most alike first, without what `exclusions` keep from the asker.
 
         Raises NoModelError when there is no champion, UnknownPhotoError when it does not hold the photo.
         """
@@ -173,14 +182,15 @@ class Recommender:
         row = bundle.photo_row(photo_id)
         if row is None:
             raise UnknownPhotoError(f"model {champion.version} knows no photo {photo_id!r}", field="photo_id")
-        rows, scores = bundle.similar(row, 2 * limit + 20)
+        kept_back = exclusions or Exclusions(frozenset(), frozenset())
+        enough = 2 * limit + 20
+        rows, scores = bundle.similar(row, enough + len(kept_back.photo_ids))
+        near = {bundle.photo_ids[other]: score for other, score in zip(rows, scores.tolist(), strict=True)}
+        asked = [other for other in near if other not in kept_back.photo_ids][:enough]
         with watched_reads() as reads:
-            found = self.cards.photos([bundle.photo_ids[other] for other in rows])
-        alike: list[SimilarPhoto] = []
-        for other, score in zip(rows, scores.tolist(), strict=True):
-            card = found.get(bundle.photo_ids[other])
-            if card is not None and is_showable(card) and len(alike) < limit:
-                alike.append(SimilarPhoto(**cards.photo_fields(card), score=score))
+            found = self.cards.photos(asked)
+        cards_near = [found[other] for other in asked if other in found and kept_back.allow(found[other])]
+        alike = [SimilarPhoto(**cards.photo_fields(card), score=near[card.photo_id]) for card in cards_near[:limit]]
         return SimilarPhotos(photo_id=photo_id, model_version=champion.version, degraded=reads.stale, photos=alike)
 
 

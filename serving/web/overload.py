@@ -21,7 +21,7 @@ STREAMS = 4
 
 STREAMED = "/progress"
 BENTO_APIS = ("/recommend", "/similar")
-ASK_FLICKR = ("/api/me/favorites/", "/api/session/", "/api/users/lookup")
+ASK_FLICKR = ("/api/groups", "/api/me/favorites/", "/api/me/photos/", "/api/session/", "/api/users/lookup")
 """Requests that hold a thread while Flickr takes its time: they must not hold all of them."""
 
 REFUSED = prometheus_client.Counter(

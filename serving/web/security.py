@@ -22,18 +22,23 @@ CSRF_HEADER = "X-CSRF-Token"
 
 
 def headers_of(settings: Settings) -> dict[str, str]:
-    """The headers of every answer. Pictures come from `image_hosts` (and the sandbox), everything else from here."""
+    """The headers of every answer. Pictures come from `image_hosts` (and the sandbox), a script of
+    analytics from where it is, everything else from here."""
     images = ["'self'", "data:", *settings.image_hosts]
     if settings.sandbox_url:
         parts = urlsplit(settings.sandbox_url)
         images.append(f"{parts.scheme}://{parts.netloc}")
+    own = "'self'"
+    if settings.analytics_script:
+        script = urlsplit(settings.analytics_script)
+        own = f"'self' {script.scheme}://{script.netloc}"
     policy = {
         "default-src": "'none'",
-        "script-src": "'self'",
+        "script-src": own,
         "style-src": "'self'",
         "font-src": "'self'",
         "img-src": " ".join(dict.fromkeys(images)),
-        "connect-src": "'self'",
+        "connect-src": own,
         "manifest-src": "'self'",
         "base-uri": "'none'",
         "form-action": "'self'",

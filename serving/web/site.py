@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
+import os
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from features.settings import get_settings
 from serving.errors import SiteNotBuiltError
 
 FOLDER = Path(__file__).parents[1] / "site"
@@ -40,6 +43,17 @@ class Site(StaticFiles):
             response, forever = await self._page(scope), False
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if forever else "no-cache"
         return response
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """The file; the page with the script of analytics, where one is set."""
+        script = get_settings().analytics_script
+        if not script or Path(full_path).name != PAGE:
+            return super().file_response(full_path, stat_result, scope, status_code)
+        page = Path(full_path).read_text(encoding="utf-8")
+        tag = f'<script src="{html.escape(script)}" async></script>'
+        return HTMLResponse(page.replace("</head>", f"{tag}</head>", 1), status_code)
 
     async def _page(self, scope: Scope) -> Response:
         try:

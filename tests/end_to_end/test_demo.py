@@ -12,26 +12,21 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from features.lake import Lake
 from features.schema import INTERACTIONS
 from features.state import STATE_COLUMNS, interaction_state
+from tests.chromium import running_chromium
+from tests.end_to_end.visitors import favorites_on_flickr, sign_in, visitors
 
 pytestmark = pytest.mark.timeout(400)
-
-CHROMIUM = {
-    "executable_path": "/usr/bin/chromium",
-    "args": ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-}
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM)
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -47,34 +42,6 @@ def page(chromium: Browser, demo: Any) -> Iterator[Page]:
     context.close()
     # A 404 or 422 that the page asked for and tells of is logged by the browser all the same.
     assert [text for text in complaints if "404" not in text and "422" not in text] == []
-
-
-def visitors(demo: Any) -> list[dict[str, Any]]:
-    people = demo.get("/sandbox/people", "sandbox")
-    return [person for person in people if person["visitor"]]
-
-
-def favorites_on_flickr(demo: Any, user_id: str) -> set[str]:
-    answer = httpx.get(
-        f"{demo.url('sandbox')}/services/rest/",
-        params={
-            "method": "flickr.favorites.getPublicList",
-            "api_key": "sandbox-key",
-            "user_id": user_id,
-            "per_page": 500,
-            "format": "json",
-            "nojsoncallback": 1,
-        },
-    )
-    return {photo["id"] for photo in answer.json()["photos"]["photo"]}
-
-
-def sign_in(page: Page, name: str) -> None:
-    page.get_by_test_id("sign-in").first.click()
-    page.wait_for_url(re.compile("/services/oauth/authorize"))
-    page.locator("label.person", has_text=name).first.click()
-    page.locator("button.go").click()
-    page.wait_for_url(re.compile("/wall"))
 
 
 def test_every_printed_address_answers(demo: Any) -> None:

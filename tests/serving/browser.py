@@ -21,6 +21,9 @@ from tests.serving.flickr_sandbox import Sandbox
 
 APPLICATION = create_app()
 
+USER = "12@N01"
+"""Whom `application_routes` names, and who is signed in in `signed_in`."""
+
 
 def application_of(runtime: Runtime) -> ASGIApp:
     """The one application, over that runtime."""
@@ -40,7 +43,8 @@ def client_of(runtime: Runtime) -> TestClient:
 
 def application_routes() -> list[tuple[str, str]]:
     """(method, path) of everything that the web application answers but the site, with something in each `{…}`."""
-    values = {"photo_id": "1000", "user_id": "12@N01", "other_id": "13@N01", "rest:path": "no/such/thing"}
+    values = {"photo_id": "1000", "user_id": USER, "other_id": "13@N01", "group_id": "14@N20"}
+    values["rest:path"] = "no/such/thing"
 
     def filled(path: str) -> str:
         return re.sub(r"\{(.+?)\}", lambda name: values[name[1]], path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ import structlog
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from features.database import open_database
+from features.database import accounts, open_database
 from features.settings import PREFIX, Settings, get_settings
 from pipelines.sandbox.oauth import CONSUMER_KEY, CONSUMER_SECRET
+from serving.accounts.sessions import open_session
 from serving.champion.served import Served
 from serving.ranking.recommender import Recommender
 from serving.runtime import Runtime
-from tests.serving.browser import Browser, application_of, application_routes, client_of
+from tests.serving.browser import USER, Browser, application_of, application_routes, client_of
 from tests.serving.flickr_sandbox import Sandbox, run_sandbox
+from tests.serving.lived_in import lived_in_home, lived_in_runtime
 from tests.serving.small_world import (
     EPOCH,
     NOW,
@@ -51,6 +54,7 @@ __all__ = [
     "NOW",
     "OWNERS",
     "PHOTOS",
+    "USER",
     "Browser",
     "Registry",
     "Sandbox",
@@ -151,6 +155,26 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cal
 @pytest.fixture
 def browser(client: TestClient) -> Browser:
     return Browser(client)
+
+
+@pytest.fixture
+def signed_in(browser: Browser, engine: sa.Engine) -> Browser:
+    """A browser in which somebody has signed in, of whom nothing else is known."""
+    with engine.begin() as connection:
+        connection.execute(sa.insert(accounts).values(user_id=USER, name="Ansel", created_at=datetime.now(UTC)))
+    browser.cookie, _ = open_session(engine, user_id=USER)
+    return browser
+
+
+@pytest.fixture(scope="session")
+def inhabited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lived_in_home(tmp_path_factory.mktemp("lived-in"))
+
+
+@pytest.fixture
+def lived_in(world: World, engine: sa.Engine, settings: Settings, inhabited: Path) -> Runtime:
+    """A runtime over stores of the test's own, with two people in them (tests/serving/lived_in.py)."""
+    return lived_in_runtime(world, engine, settings, inhabited)
 
 
 @pytest.fixture(scope="session")

@@ -5,29 +5,25 @@ The page's timers stand still, and move when a test says so.
 
 from __future__ import annotations
 
-import re
-import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-import uvicorn
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from features.lake import Lake
 from features.schema import IMPRESSIONS
 from features.settings import Settings
-from serving.web.security import SecurityHeaders
-from tests.serving.conftest import World, application_of, make_runtime, of_style, state_of
+from tests.chromium import running_chromium
+from tests.serving.conftest import World, make_runtime, of_style, state_of
+from tests.serving.real_browser import draw_pictures, served_site, wait_for
 
 pytestmark = pytest.mark.browser
 
 USER = "95@N09"
-PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="427"><rect width="640" height="427"/></svg>'
 
 VISIBLE = """cards => cards.map(card => {
     const { top, bottom, height } = card.getBoundingClientRect();
@@ -42,13 +38,8 @@ LOOKED = "() => new Promise(looked => new IntersectionObserver(() => looked()).o
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-        )
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -57,47 +48,28 @@ def site(world: World, engine: sa.Engine, settings: Settings, free_port: Callabl
     world.online.write_user_states([state_of(USER, of_style(0, 6))])
     runtime = make_runtime(world, engine, settings.model_copy(update={"impressions_seconds": 0.1}))
     runtime.impressions.start()
-    port = free_port()
-    application = SecurityHeaders(application_of(runtime))
-    config = uvicorn.Config(application, port=port, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
     try:
-        wait_for(lambda: server.started)
-        yield f"http://localhost:{port}"
+        with served_site(runtime, free_port()) as address:
+            yield address
     finally:
-        server.should_exit = True
-        thread.join(20)
         runtime.impressions.stop()
 
 
 @pytest.fixture
 def page(chromium: Chromium, site: str) -> Iterator[Page]:
     """A visitor at somebody's wall, of which nothing moves any more."""
-
-    def draw(route: Route) -> None:
-        route.fulfill(body=PICTURE, content_type="image/svg+xml")
-
     context = chromium.new_context(base_url=site, viewport={"width": 1000, "height": 900})
     page = context.new_page()
     now = datetime.now(UTC)
     page.clock.install(time=now)
     page.clock.pause_at(now + timedelta(seconds=1))
-    page.route(re.compile(r"https://live\.staticflickr\.com/"), draw)
+    draw_pictures(page)
     page.goto(f"/wall/{USER}")
-    expect(page.get_by_test_id("photo-card").nth(20)).to_be_attached()
+    expect(page.get_by_test_id("photo-card").nth(12)).to_be_attached()
     for above in ("progress", "read-only"):  # they move the wall down
         expect(page.get_by_test_id(above)).to_be_visible()
     yield page
     context.close()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def on_screen(page: Page) -> tuple[set[str], set[str]]:
@@ -109,8 +81,9 @@ def on_screen(page: Page) -> tuple[set[str], set[str]]:
 
 
 def places(page: Page) -> dict[str, int]:
-    ids = page.get_by_test_id("photo-card").evaluate_all("cards => cards.map(card => card.dataset.photoId)")
-    return {photo_id: place for place, photo_id in enumerate(ids)}
+    """The place on the wall of each photo that is near the screen."""
+    find = "cards => cards.map(card => [card.dataset.photoId, card.ariaPosInSet - 1])"
+    return dict(page.get_by_test_id("photo-card").evaluate_all(find))
 
 
 def held(lake: Lake) -> dict[str, dict[str, Any]]:
@@ -129,6 +102,7 @@ def scroll(page: Page, place: int) -> tuple[set[str], set[str]]:
 
 def test_what_scrolled_into_view_arrives_in_the_lake_and_what_did_not_does_not(page: Page, lake: Lake) -> None:
     first, below = scroll(page, 0)
+    place = places(page)
     assert first
     assert below
     page.clock.run_for(1_000)
@@ -142,7 +116,7 @@ def test_what_scrolled_into_view_arrives_in_the_lake_and_what_did_not_does_not(p
     assert held(lake) == {}
     page.clock.run_for(5_000)
     wait_for(lambda: bool(held(lake)))
-    rows, place = held(lake), places(page)
+    rows, place = held(lake), place | places(page)
     assert set(rows) == first | last
     assert {photo_id: row["rank"] for photo_id, row in rows.items()} == {p: place[p] for p in first | last}
     assert {(row["user_id"], row["model_version"], row["variant"]) for row in rows.values()} == {("", "7", "champion")}

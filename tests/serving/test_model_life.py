@@ -45,6 +45,7 @@ def home(world: World, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
         workers=2,
         model_poll_seconds=0.2,
         challenger_share=50,
+        status_details=True,
         _env_file=None,  # type: ignore[call-arg]
     )
     builds, now = Builds(settings.lake_uri), datetime.now(UTC)

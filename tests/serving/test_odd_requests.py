@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from features.settings import Settings
+from pipelines.sandbox.groups import group_ids
 from serving.answers import MAX_PAGE
 from tests.serving.browser import APPLICATION
 from tests.serving.conftest import (
@@ -36,6 +37,7 @@ from tests.serving.conftest import (
 PERSON = "41@N07"
 WALL = f"/api/users/{PERSON}/recommendations"
 OF_ANYBODY = "/api/users/42@N07/recommendations"
+GROUPS = group_ids(3)  # the sandbox's
 EXAMPLES = 25
 """Of each operation; all of them together within half a minute."""
 
@@ -138,7 +140,7 @@ OPERATIONS = {f"{found.ok().method.upper()} {found.ok().path}": found.ok() for f
 @pytest.fixture
 def signed_in(world: World, engine: sa.Engine, flickr_settings: Settings, sandbox: Sandbox) -> Iterator[Browser]:
     """The browser of somebody who is signed in; the sandbox takes any number of calls."""
-    unhurried = {"flickr_calls_per_hour": 1_000_000, "flickr_calls_per_second": 1_000_000}
+    unhurried = {"flickr_calls_per_hour": 1_000_000, "flickr_calls_per_second": 1_000_000, "onboarding_groups": GROUPS}
     with client_of(make_runtime(world, engine, flickr_settings.model_copy(update=unhurried))) as client:
         browser = Browser(client)
         assert browser.sign_in(sandbox, sandbox.people[3]).status_code == 303
@@ -148,7 +150,7 @@ def signed_in(world: World, engine: sa.Engine, flickr_settings: Settings, sandbo
 @pytest.mark.parametrize("name", list(OPERATIONS))
 def test_no_request_of_whatever_shape_makes_the_service_fail(name: str, signed_in: Browser, sandbox: Sandbox) -> None:
     operation = OPERATIONS[name]
-    known = {"user_id": sandbox.people[4], "other_id": sandbox.people[5], "photo_id": "1000"}
+    known = {"user_id": sandbox.people[4], "other_id": sandbox.people[5], "photo_id": "1000", "group_id": GROUPS[0]}
     cookie, csrf_token = signed_in.cookie, signed_in.session()["csrf_token"]
     any_request = st.one_of(operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
 

@@ -5,14 +5,22 @@ import createClient from "openapi-fetch";
 
 import type { paths } from "./schema";
 import type {
+  Account,
   ActionReceipt,
+  Comment,
+  Erased,
   FoundPerson,
+  Group,
+  GroupPhotos,
   Person,
   Progress,
   Recommendations,
   SandboxPerson,
   Session,
   ShownPhoto,
+  Status,
+  SimilarPhotos,
+  UnrankedPhoto,
   Variant,
 } from "./types";
 
@@ -68,6 +76,11 @@ export function lookUp(query: string): Promise<FoundPerson> {
   return read(service.GET("/api/users/lookup", { params: { query: { q: query } } }));
 }
 
+/** How fresh model and features are, what waits, and what may still be asked of Flickr. */
+export function getStatus(): Promise<Status> {
+  return read(service.GET("/api/status"));
+}
+
 export async function getSandboxPeople(limit: number): Promise<SandboxPerson[]> {
   return (await read(service.GET("/api/sandbox/people", { params: { query: { limit } } }))).people;
 }
@@ -107,6 +120,49 @@ export function setPersonDismissed(userId: string, dismissed: boolean): Promise<
   return change(() => (dismissed ? service.PUT(address, of) : service.DELETE(address, of)));
 }
 
+export function getAccount(): Promise<Account> {
+  return read(service.GET("/api/me"));
+}
+
+/** All that is held on the signed-in person, as the ZIP that the service makes of it. */
+export function downloadAccount(): Promise<Blob> {
+  return read(service.GET("/api/me/export", { parseAs: "blob" }));
+}
+
+/** Erases the signed-in person for good; `confirm` is their own name, as they typed it. */
+export async function eraseAccount(confirm: string): Promise<Erased> {
+  const erased = await change(() => service.DELETE("/api/me", { body: { confirm } }));
+  // The session went with everything else; the next change begins another.
+  csrfToken = null;
+  return erased;
+}
+
+/** A photo by itself. */
+export function getPhoto(photoId: string): Promise<UnrankedPhoto> {
+  return read(service.GET("/api/photos/{photo_id}", { params: { path: { photo_id: photoId } } }));
+}
+
+export function getSimilarPhotos(photoId: string, limit: number): Promise<SimilarPhotos> {
+  const of = { path: { photo_id: photoId }, query: { limit } };
+  return read(service.GET("/api/photos/{photo_id}/similar", { params: of }));
+}
+
+/** Writes a comment on the photo's page at Flickr. */
+export function addComment(photoId: string, text: string): Promise<Comment> {
+  const of = { params: { path: { photo_id: photoId } }, body: { text } };
+  return change(() => service.POST("/api/me/photos/{photo_id}/comments", of));
+}
+
+/** The groups that somebody with few favorites begins with. */
+export async function getGroups(): Promise<Group[]> {
+  return (await read(service.GET("/api/groups"))).groups;
+}
+
+export function getGroupPhotos(groupId: string, page: number): Promise<GroupPhotos> {
+  const of = { path: { group_id: groupId }, query: { page } };
+  return read(service.GET("/api/groups/{group_id}/photos", { params: of }));
+}
+
 /** Says that the photo's picture did not load; the service asks Flickr whether it is still there. */
 export async function reportBroken(photoId: string): Promise<void> {
   await change(() => service.POST("/api/photos/{photo_id}/broken", { params: { path: { photo_id: photoId } } }));
@@ -139,7 +195,7 @@ async function change<T>(ask: () => Promise<Answer<T>>): Promise<T> {
   let answer = ask();
   const refused = await answer.catch(() => undefined);
   if (refused?.response.status === 403) {
-    // Signing in or out in another tab replaces the session and its token. Every change may be repeated safely.
+    // Signing in or out in another tab replaces the session and its token. What was refused for it was not begun.
     await getSession();
     if (csrfToken !== usedToken) answer = ask();
   }

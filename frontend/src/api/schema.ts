@@ -162,6 +162,32 @@ export interface paths {
         get: operations["me_api_me_get"];
         put?: never;
         post?: never;
+        /**
+         * Erase
+         * @description Erase the person from every store and keep them out, as `photo-recommender erase` does; nothing on Flickr.
+         *
+         *     All sessions end with it. It is answered when all is removed and looked for again, which may take seconds.
+         */
+        delete: operations["erase_api_me_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export
+         * @description All that is held on the person, as a ZIP of JSON Lines: see docs/http.md.
+         */
+        get: operations["export_api_me_export_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -240,6 +266,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/photos/{photo_id}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Comment
+         * @description Write a comment on the photo's page at Flickr. Flickr is asked once: no failure makes two comments of it.
+         */
+        post: operations["comment_api_me_photos__photo_id__comments_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Groups
+         * @description The groups to begin with; none when the service has none configured.
+         */
+        get: operations["groups_api_groups_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups/{group_id}/photos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Photos
+         * @description A page of one of them, without what the signed-in person has favorited, dismissed or taken.
+         */
+        get: operations["photos_api_groups__group_id__photos_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/impressions": {
         parameters: {
             query?: never;
@@ -256,6 +342,46 @@ export interface paths {
          *     Photos that no wall shows, and what is too much for an hour, are left out without a word.
          */
         post: operations["impressions_api_me_impressions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/photos/{photo_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Photo
+         * @description A photo that a wall may show, for whoever was sent a link to it.
+         */
+        get: operations["photo_api_photos__photo_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/photos/{photo_id}/similar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Similar
+         * @description Photos that the same people like, the most alike first: none that the signed-in person's own wall leaves out.
+         */
+        get: operations["similar_api_photos__photo_id__similar_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -291,7 +417,7 @@ export interface paths {
         };
         /**
          * Status
-         * @description Which model and features are served, and what waits to be pulled.
+         * @description Which model and features are served and how old they are, what waits to be pulled, by whom, with which budget.
          */
         get: operations["status_api_status_get"];
         put?: never;
@@ -338,6 +464,22 @@ export interface components {
             owner_id: string;
         };
         /**
+         * BudgetStatus
+         * @description paused_seconds: so long nobody calls Flickr; 0: everybody may.
+         */
+        BudgetStatus: {
+            /** Calls Per Hour */
+            calls_per_hour: number;
+            /** Spent */
+            spent: number;
+            /** Paused Seconds */
+            paused_seconds: number;
+            /** Shares */
+            shares: {
+                [key: string]: components["schemas"]["ShareStatus"];
+            };
+        };
+        /**
          * ChallengerStatus
          * @description share: percent of the users whose walls it ranks.
          */
@@ -358,8 +500,69 @@ export interface components {
              * Format: date-time
              */
             loaded_at: string;
+            /** Trained At */
+            trained_at: string | null;
+            /** Data Until */
+            data_until: string | null;
             /** Share */
             share: number;
+        };
+        /** CommentAnswer */
+        CommentAnswer: {
+            /** Comment Id */
+            comment_id: string;
+            /** Photo Id */
+            photo_id: string;
+        };
+        /**
+         * CommentRequest
+         * @description What it takes. Blanks around the text are cut off; markup is passed on as it is, and Flickr decides on it.
+         */
+        CommentRequest: {
+            /**
+             * Text
+             * @example The light on the water!
+             */
+            text: string;
+        };
+        /** DeadLetterStatus */
+        DeadLetterStatus: {
+            /** Reason */
+            reason: string;
+            /**
+             * Buried At
+             * Format: date-time
+             */
+            buried_at: string;
+        };
+        /**
+         * EraseRequest
+         * @description What `DELETE /api/me` takes.
+         */
+        EraseRequest: {
+            /**
+             * Confirm
+             * @description The person's own screen name, or NSID.
+             */
+            confirm: string;
+        };
+        /**
+         * ErasedAnswer
+         * @description removed: rows by store; left: those found on looking again, which something under way may have written.
+         */
+        ErasedAnswer: {
+            /** User Id */
+            user_id: string;
+            /** Complete */
+            complete: boolean;
+            /** Removed */
+            removed: {
+                [key: string]: number;
+            };
+            /** Left */
+            left: {
+                [key: string]: number;
+            };
         };
         /** Error */
         Error: {
@@ -381,7 +584,10 @@ export interface components {
             /** Built At */
             built_at: string | null;
         };
-        /** FoundPerson */
+        /**
+         * FoundPerson
+         * @description has_favorites: whether there are any that everybody can see.
+         */
         FoundPerson: {
             /** User Id */
             user_id: string;
@@ -391,6 +597,22 @@ export interface components {
             avatar_url: string | null;
             /** Path Alias */
             path_alias: string | null;
+            /** Has Favorites */
+            has_favorites: boolean;
+        };
+        /**
+         * GroupPhotos
+         * @description A page of a group's pool, what was added last first; a page may hold few photos, or none, before the last.
+         *
+         *     next_page: null after the last.
+         */
+        GroupPhotos: {
+            /** Group Id */
+            group_id: string;
+            /** Next Page */
+            next_page: number | null;
+            /** Photos */
+            photos: components["schemas"]["Photo"][];
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -442,7 +664,17 @@ export interface components {
              */
             return_to: string;
         };
-        /** Me */
+        /**
+         * Me
+         * @description What is held on the signed-in person.
+         *
+         *     favorites: of so many photographers (`favorite_owners`); contacts: people whom they follow; dismissed_photos: those
+         *     that can still be shown, and people: newest first; shown: photos that are remembered as shown on their wall; since:
+         *     when they first signed in.
+         *     favorites_pulled_at: when Flickr was last asked for the favorites, null: never; refresh_due_by: when it is asked
+         *     again at the latest, as far as the budget of calls allows, null: not by itself; refresh_possible_at: from when
+         *     asking for a pull finds it worth a call, null: now.
+         */
         Me: {
             /** User Id */
             user_id: string;
@@ -452,14 +684,33 @@ export interface components {
             avatar_url: string | null;
             /** Favorites */
             favorites: number;
+            /** Favorite Owners */
+            favorite_owners: number;
+            /** Contacts */
+            contacts: number;
             /** Dismissed Photos */
             dismissed_photos: components["schemas"]["Photo"][];
             /** Dismissed People */
             dismissed_people: components["schemas"]["Person"][];
+            /** Shown */
+            shown: number;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /** Favorites Pulled At */
+            favorites_pulled_at: string | null;
+            /** Refresh Due By */
+            refresh_due_by: string | null;
+            /** Refresh Possible At */
+            refresh_possible_at: string | null;
         };
         /**
          * ModelStatus
          * @description `retrieval`: how the best photos are found: "exact" scores all, "hnsw" those that a graph proposes.
+         *
+         *     trained_at, data_until: when it was trained, and of when the newest favorite is that it learned from.
          */
         ModelStatus: {
             /** Version */
@@ -478,6 +729,31 @@ export interface components {
              * Format: date-time
              */
             loaded_at: string;
+            /** Trained At */
+            trained_at: string | null;
+            /** Data Until */
+            data_until: string | null;
+        };
+        /**
+         * OnboardingGroup
+         * @description description: plain text, with line breaks; members: null where Flickr does not tell.
+         */
+        OnboardingGroup: {
+            /** Group Id */
+            group_id: string;
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
+            /** Icon Url */
+            icon_url: string | null;
+            /** Members */
+            members: number | null;
+        };
+        /** OnboardingGroups */
+        OnboardingGroups: {
+            /** Groups */
+            groups: components["schemas"]["OnboardingGroup"][];
         };
         /** Person */
         Person: {
@@ -610,7 +886,8 @@ export interface components {
          *     strategy: what ranked its first photo; degraded: whether that is less than what is known of the person allows;
          *     variant: whether `model_version` is the champion, or the challenger that ranks a share of all people's walls;
          *     coverage: the share of the person's neighbors that was pulled; reason_photos, reason_people: what the photos'
-         *     `reasons` and `neighbors` refer to.
+         *     `reasons` and `neighbors` refer to; unlearned: how many of the person's favorites the model does not know yet, and
+         *     the newest of them: told on the first page of one's own wall.
          */
         Recommendation: {
             /** User Id */
@@ -654,6 +931,16 @@ export interface components {
             reason_people: {
                 [key: string]: components["schemas"]["Person"];
             };
+            /**
+             * Unlearned
+             * @default 0
+             */
+            unlearned: number;
+            /**
+             * Unlearned Photos
+             * @default []
+             */
+            unlearned_photos: components["schemas"]["Thumbnail"][];
         };
         /** SandboxPeople */
         SandboxPeople: {
@@ -681,6 +968,18 @@ export interface components {
             /** Sandbox */
             sandbox: boolean;
         };
+        /**
+         * ShareStatus
+         * @description Calls of the last hour that were spent on one purpose, the most that it may have, and what it has left.
+         */
+        ShareStatus: {
+            /** Spent */
+            spent: number;
+            /** Limit */
+            limit: number;
+            /** Left */
+            left: number;
+        };
         /** ShownPhoto */
         ShownPhoto: {
             /**
@@ -695,9 +994,52 @@ export interface components {
              */
             rank: number;
         };
+        /** SimilarPhoto */
+        SimilarPhoto: {
+            /** Photo Id */
+            photo_id: string;
+            /** Owner Id */
+            owner_id: string;
+            /** Owner Name */
+            owner_name: string;
+            /** Title */
+            title: string;
+            /** Image Url */
+            image_url: string;
+            /** Sizes */
+            sizes: {
+                [key: string]: components["schemas"]["ImageSize"];
+            };
+            /** Width */
+            width: number | null;
+            /** Height */
+            height: number | null;
+            /** Page Url */
+            page_url: string;
+            /** Score */
+            score: number;
+        };
+        /**
+         * SimilarPhotos
+         * @description degraded: photos may be missing, as their cards could not be read.
+         */
+        SimilarPhotos: {
+            /** Photo Id */
+            photo_id: string;
+            /** Model Version */
+            model_version: string;
+            /**
+             * Degraded
+             * @default false
+             */
+            degraded: boolean;
+            /** Photos */
+            photos: components["schemas"]["SimilarPhoto"][];
+        };
         /**
          * Status
-         * @description `model_error`: why the newest champion, or challenger, is not served; `queue`: pulls by state.
+         * @description model_error: that the newest champion, or challenger, is not served, and to operators why; queue: pulls by state;
+         *     budget: null where it can't be read; workers: processes at work by kind; details: where the operator shows them.
          */
         Status: {
             model: components["schemas"]["ModelStatus"] | null;
@@ -709,6 +1051,22 @@ export interface components {
             queue: {
                 [key: string]: number;
             };
+            budget: components["schemas"]["BudgetStatus"] | null;
+            /** Workers */
+            workers: {
+                [key: string]: number;
+            };
+            details: components["schemas"]["StatusDetails"] | null;
+        };
+        /**
+         * StatusDetails
+         * @description For operators: why nobody calls Flickr, and the oldest dead letters.
+         */
+        StatusDetails: {
+            /** Paused Because */
+            paused_because: string | null;
+            /** Dead Letters */
+            dead_letters: components["schemas"]["DeadLetterStatus"][];
         };
         /** Thumbnail */
         Thumbnail: {
@@ -890,6 +1248,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
         };
     };
     pull_api_users__user_id__pull_post: {
@@ -929,6 +1296,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
         };
@@ -1040,8 +1416,68 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    erase_api_me_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EraseRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasedAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1058,8 +1494,82 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Bad Gateway */
-            502: {
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    export_api_me_export_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1477,6 +1987,203 @@ export interface operations {
             };
         };
     };
+    comment_api_me_photos__photo_id__comments_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A Flickr photo's id. */
+                photo_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommentAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    groups_api_groups_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnboardingGroups"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    photos_api_groups__group_id__photos_get: {
+        parameters: {
+            query?: {
+                page?: number;
+            };
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupPhotos"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     impressions_api_me_impressions_post: {
         parameters: {
             query?: never;
@@ -1508,6 +2215,126 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    photo_api_photos__photo_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A Flickr photo's id. */
+                photo_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Photo"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    similar_api_photos__photo_id__similar_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description A Flickr photo's id. */
+                photo_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimilarPhotos"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,11 +5,17 @@ import { defineStore } from "pinia";
 import { ref } from "vue";
 
 import * as api from "../api/client";
-import type { Person, Photo } from "../api/types";
+import type { Person, UnrankedPhoto as Photo } from "../api/types";
 import { useNotices, type NoticeAction } from "./notices";
 import { useSession } from "./session";
 
 type Photographer = Pick<Person, "user_id" | "name">;
+
+/** Something done that can be taken back; `photoId` is null where no single photo comes back by it. */
+interface Step {
+  photoId: string | null;
+  undo: () => Promise<void>;
+}
 
 /** Ids that carry a mark: as shown at once, as the service last accepted it, and which wish for each id is newest. */
 interface Marks {
@@ -30,13 +36,22 @@ export const useActions = defineStore("actions", () => {
   const favedMarks = marksOf(faved.value);
   const photoMarks = marksOf(dismissedPhotos.value);
   const personMarks = marksOf(dismissedPeople.value);
+  /** What can be taken back, the newest last. */
+  const steps: Step[] = [];
   let lastAction: Promise<unknown> = Promise.resolve();
   let lastWish = 0;
 
   async function setFaved(photo: Photo, wanted: boolean): Promise<void> {
+    const step = { photoId: photo.photo_id, undo: async () => void (await fave(photo, !wanted)) };
+    steps.push(step);
+    if (!(await fave(photo, wanted))) forget(step);
+  }
+
+  async function fave(photo: Photo, wanted: boolean): Promise<boolean> {
     const send = () => api.setFavorite(photo.photo_id, wanted);
-    if (await mark(favedMarks, photo.photo_id, wanted, send))
-      notices.announce(wanted ? `Faved ${quoted(photo)}.` : `No longer a favorite: ${quoted(photo)}.`);
+    const done = await mark(favedMarks, photo.photo_id, wanted, send);
+    if (done) notices.announce(wanted ? `Faved ${quoted(photo)}.` : `No longer a favorite: ${quoted(photo)}.`);
+    return done;
   }
 
   function dismissPhoto(photo: Photo): Promise<void> {
@@ -47,6 +62,7 @@ export const useActions = defineStore("actions", () => {
     };
     return withUndo(
       `You won’t see ${quoted(photo)} again.`,
+      photo.photo_id,
       () => setPhotoDismissed(photo, true),
       () => setPhotoDismissed(photo, false),
       [dismissOwner],
@@ -56,17 +72,18 @@ export const useActions = defineStore("actions", () => {
   function dismissPerson(someone: Photographer): Promise<void> {
     return withUndo(
       `You won’t see photos by ${someone.name} again.`,
+      null,
       () => setPersonDismissed(someone, true),
       () => setPersonDismissed(someone, false),
     );
   }
 
-  function setPhotoDismissed(photo: Photo, wanted: boolean): Promise<boolean> {
+  function setPhotoDismissed(photo: Pick<Photo, "photo_id">, wanted: boolean): Promise<boolean> {
     const send = () => api.setPhotoDismissed(photo.photo_id, wanted);
     return mark(photoMarks, photo.photo_id, wanted, send);
   }
 
-  function setPersonDismissed(someone: Photographer, wanted: boolean): Promise<boolean> {
+  function setPersonDismissed(someone: Pick<Person, "user_id">, wanted: boolean): Promise<boolean> {
     const send = () => api.setPersonDismissed(someone.user_id, wanted);
     return mark(personMarks, someone.user_id, wanted, send);
   }
@@ -74,16 +91,36 @@ export const useActions = defineStore("actions", () => {
   /** Does it and says so, with a way back for as long as the notice stays. */
   async function withUndo(
     message: string,
+    photoId: string | null,
     doIt: () => Promise<boolean>,
     undoIt: () => Promise<boolean>,
     others: NoticeAction[] = [],
   ): Promise<void> {
     const takeBack = async (): Promise<void> => {
+      forget(step);
+      notices.close(notice);
       if (await undoIt()) notices.announce("Taken back.");
     };
+    const step = { photoId, undo: takeBack };
+    steps.push(step);
     const undo = { label: "Undo", testId: "undo", run: () => void takeBack() };
     const notice = notices.show(message, [undo, ...others]);
-    if (!(await doIt())) notices.close(notice);
+    if (await doIt()) return;
+    forget(step);
+    notices.close(notice);
+  }
+
+  /** Takes back what was done last, then what was done before it; returns the photo that it was done to. */
+  function undoLast(): string | null {
+    const step = steps.pop();
+    if (step === undefined) notices.announce("There is nothing to take back.");
+    else void step.undo();
+    return step?.photoId ?? null;
+  }
+
+  function forget(step: Step): void {
+    const place = steps.indexOf(step);
+    if (place >= 0) steps.splice(place, 1);
   }
 
   /** Shows a mark (or its absence) at once; when the service refuses, what it last accepted. */
@@ -117,7 +154,18 @@ export const useActions = defineStore("actions", () => {
     if (expired) void session.reload();
   }
 
-  return { faved, dismissedPhotos, dismissedPeople, accepted, setFaved, dismissPhoto, dismissPerson };
+  return {
+    faved,
+    dismissedPhotos,
+    dismissedPeople,
+    accepted,
+    setFaved,
+    dismissPhoto,
+    dismissPerson,
+    setPhotoDismissed,
+    setPersonDismissed,
+    undoLast,
+  };
 });
 
 function marksOf(shown: Set<string>): Marks {

@@ -2,16 +2,17 @@
 // dismissed is left out at once; the next ranking leaves it out by itself.
 
 import { defineStore } from "pinia";
-import { computed, ref } from "vue";
+import { computed, ref, shallowRef, toRaw } from "vue";
 
 import * as api from "../api/client";
-import { followProgress, isFinished } from "../api/progress";
-import type { Person, Photo, Progress, ReasonPhoto, Recommendations, RecommendedPerson, Variant } from "../api/types";
+import type { Person, Photo, ReasonPhoto, Recommendations, RecommendedPerson, Variant } from "../api/types";
+import { watchPictures } from "../wall/pictures";
+import { followPull } from "../wall/pull";
 import { useActions } from "./actions";
 import { useNotices } from "./notices";
 import { useSession } from "./session";
 
-type Standing = Pick<Recommendations, "strategy" | "degraded" | "coverage">;
+type Standing = Pick<Recommendations, "strategy" | "degraded" | "coverage" | "unlearned" | "unlearned_photos">;
 
 /** While a pull runs, the wall is ranked anew at most this often. */
 const LIVE_REFRESH_MS = 3_000;
@@ -22,6 +23,12 @@ export interface Ranking {
   variant: Variant;
 }
 
+/** Where a page of the ranking ended, and the cursor to what comes behind it. */
+interface PageEnd {
+  photos: number;
+  cursor: string | null;
+}
+
 export const useWall = defineStore("wall", () => {
   const actions = useActions();
   const notices = useNotices();
@@ -30,56 +37,48 @@ export const useWall = defineStore("wall", () => {
   const userId = ref("");
   const person = ref<Person | null>(null);
   const standing = ref<Standing | null>(null);
-  const rankedPhotos = ref<Photo[]>([]);
+  const rankedPhotos = shallowRef<Photo[]>([]);
   const rankedPeople = ref<RecommendedPerson[]>([]);
   const reasonPhotos = ref<Record<string, ReasonPhoto>>({});
   const reasonPeople = ref<Record<string, Person>>({});
-  /** Photos whose picture did not load though others did: left out from then on, and reported. */
-  const brokenPhotos = ref(new Set<string>());
   const cursor = ref<string | null>(null);
   const loading = ref(false);
   const loadingMore = ref(false);
   const error = ref<api.ApiError | null>(null);
   const moreError = ref<string | null>(null);
-  const progress = ref<Progress | null>(null);
-  const pullError = ref<string | null>(null);
-  const streamLost = ref(false);
   /** How often the pull brought something better than what is shown, and how much of that is ranked by now. */
   const improvements = ref(0);
   const improvementsRanked = ref(0);
   const actionsRanked = ref(0);
+  /** What lies below the screen could not be ranked anew after a fave or dismissal. */
+  const learnFailed = ref(false);
+
+  const { brokenPhotos, pictureLoaded, pictureBroken } = watchPictures();
+  const { progress, pulling, pullFailure, streamLost, pull, leavePull } = followPull(userId, (isDone) => {
+    if (isDone || Date.now() - rankedAt >= LIVE_REFRESH_MS) improve();
+  });
 
   const own = computed(() => session.user !== null && session.user.user_id === userId.value);
-  const photos = computed(() =>
-    rankedPhotos.value.filter(
-      (photo) =>
-        !actions.dismissedPhotos.has(photo.photo_id) &&
-        !actions.dismissedPeople.has(photo.owner_id) &&
-        !brokenPhotos.value.has(photo.photo_id),
-    ),
-  );
-  const people = computed(() => rankedPeople.value.filter((someone) => !actions.dismissedPeople.has(someone.user_id)));
-  const pulling = computed(() => progress.value !== null && !isFinished(progress.value));
-  const pullFailure = computed(() => {
-    if (progress.value?.stage !== "failed") return pullError.value;
-    return progress.value.error ?? "Nobody knows why.";
+  const photos = computed(() => {
+    const [photoIds, ownerIds] = [asOne(actions.dismissedPhotos), asOne(actions.dismissedPeople)];
+    const broken = asOne(brokenPhotos.value);
+    return rankedPhotos.value.filter(
+      ({ photo_id, owner_id }) => !photoIds.has(photo_id) && !ownerIds.has(owner_id) && !broken.has(photo_id),
+    );
   });
+  const people = computed(() => rankedPeople.value.filter((someone) => !actions.dismissedPeople.has(someone.user_id)));
   const hasMore = computed(() => cursor.value !== null);
-  /** A better ranking can be had: the pull brought something, or the person faved or dismissed. */
-  const newRanking = computed(
-    () => improvements.value > improvementsRanked.value || (own.value && actions.accepted > actionsRanked.value),
-  );
+  /** A better ranking can be had: the pull brought something, or what the person did could not be learned from. */
+  const newRanking = computed(() => improvements.value > improvementsRanked.value || (own.value && learnFailed.value));
 
-  /** Photos whose picture did not load before any did: as likely the connection as the photo. */
-  const suspects = new Set<string>();
   /** The model that ranked each photo: a page may come from a newer one than the page before it. */
   const rankedBy = new Map<string, Ranking>();
-  let anyPicture = false;
+  /** From the wall's beginning on, where what was asked for ended. */
+  let ends: PageEnd[] = [];
   let visit = 0;
   let lastRanking = 0;
   let shownRanking = 0;
   let rankedAt = 0;
-  let stopFollowing = (): void => undefined;
 
   /** Opens somebody's wall: shows what is known of them now, and asks for a pull meanwhile. */
   async function open(id: string): Promise<void> {
@@ -91,7 +90,7 @@ export const useWall = defineStore("wall", () => {
   /** Leaves the wall: forgets it and stops following the pull. */
   function close(): void {
     visit++;
-    stopFollowing();
+    leavePull();
     userId.value = "";
     person.value = null;
     standing.value = null;
@@ -103,8 +102,7 @@ export const useWall = defineStore("wall", () => {
     cursor.value = null;
     loading.value = loadingMore.value = false;
     error.value = moreError.value = null;
-    progress.value = pullError.value = null;
-    streamLost.value = false;
+    learnFailed.value = false;
     improvements.value = improvementsRanked.value = 0;
   }
 
@@ -125,14 +123,12 @@ export const useWall = defineStore("wall", () => {
       error.value = moreError.value = null;
       improvementsRanked.value = improved;
       actionsRanked.value = accepted;
+      learnFailed.value = false;
       person.value = answer.user;
       standing.value = answer;
-      rankedPhotos.value = answer.photos;
-      rememberModel(answer.photos, answer);
+      ends = [{ photos: 0, cursor: null }];
+      append([], answer);
       rankedPeople.value = answer.people;
-      reasonPhotos.value = answer.reason_photos;
-      reasonPeople.value = answer.reason_people;
-      cursor.value = answer.next_cursor;
     } catch (failure) {
       if (outdated()) return;
       if (standing.value === null) error.value = asApiError(failure);
@@ -142,9 +138,18 @@ export const useWall = defineStore("wall", () => {
     }
   }
 
-  function rememberModel(ranked: Photo[], answer: Recommendations): void {
+  /** Puts an answer's photos behind those kept, none twice, with its reasons and the way on. */
+  function append(kept: Photo[], answer: Recommendations): void {
+    const known = new Set(kept.map((photo) => photo.photo_id));
+    const further = answer.photos.filter((photo) => !known.has(photo.photo_id));
     const ranking = { model: answer.model_version ?? "", variant: answer.variant };
-    for (const photo of ranked) rankedBy.set(photo.photo_id, ranking);
+    for (const photo of further) rankedBy.set(photo.photo_id, ranking);
+    rankedPhotos.value = [...kept, ...further];
+    const first = kept.length === 0;
+    reasonPhotos.value = first ? answer.reason_photos : { ...reasonPhotos.value, ...answer.reason_photos };
+    reasonPeople.value = first ? answer.reason_people : { ...reasonPeople.value, ...answer.reason_people };
+    cursor.value = answer.next_cursor;
+    ends.push({ photos: rankedPhotos.value.length, cursor: answer.next_cursor });
   }
 
   /** Which model ranked the photo. */
@@ -162,13 +167,7 @@ export const useWall = defineStore("wall", () => {
       // A ranking that arrived meanwhile has a cursor of its own, and this page does not belong to it.
       if (thisVisit !== visit || asked !== cursor.value) return;
       moreError.value = null;
-      const shown = new Set(rankedPhotos.value.map((photo) => photo.photo_id));
-      const further = answer.photos.filter((photo) => !shown.has(photo.photo_id));
-      rankedPhotos.value.push(...further);
-      rememberModel(further, answer);
-      Object.assign(reasonPhotos.value, answer.reason_photos);
-      Object.assign(reasonPeople.value, answer.reason_people);
-      cursor.value = answer.next_cursor;
+      append(rankedPhotos.value, answer);
     } catch (failure) {
       if (thisVisit === visit && asked === cursor.value) moreError.value = api.messageOf(failure);
     } finally {
@@ -176,65 +175,44 @@ export const useWall = defineStore("wall", () => {
     }
   }
 
-  /** Asks the service to read this person's favorites from Flickr, and follows it. */
-  async function pull(): Promise<void> {
+  /**
+   * Ranks anew what comes behind the first photos of the wall, without touching those. `toKeep` says how many they are,
+   * and is asked again when the answer is there: the person may have scrolled on.
+   */
+  async function learn(toKeep: () => number): Promise<void> {
+    const end = ends.findLast(({ photos: before }) => before <= ranked(toKeep()));
+    if (end === undefined || ranked(toKeep()) >= rankedPhotos.value.length) return;
     const thisVisit = visit;
-    pullError.value = null;
+    const thisRanking = ++lastRanking;
+    const outdated = (): boolean => thisVisit !== visit || thisRanking < shownRanking;
     try {
-      const begun = await api.requestPull(userId.value);
-      if (thisVisit !== visit) return;
-      progress.value = begun;
-      if (isFinished(begun)) return;
-      stopFollowing();
-      stopFollowing = followProgress(userId.value, {
-        onProgress: takeProgress,
-        onLost: (lost) => (streamLost.value = lost),
-        onRefused: (refusal) => {
-          progress.value = null;
-          pullError.value = refusal.message;
-        },
-      });
-    } catch (failure) {
-      if (thisVisit === visit) pullError.value = api.messageOf(failure);
+      const answer = await api.getRecommendations(userId.value, end.cursor);
+      if (outdated()) return;
+      shownRanking = thisRanking;
+      learnFailed.value = false;
+      const kept = rankedPhotos.value.slice(0, Math.max(ranked(toKeep()), end.photos));
+      ends = ends.slice(0, ends.indexOf(end) + 1);
+      if (end.photos === 0) standing.value = answer;
+      append(kept, answer);
+    } catch {
+      // Nobody asked for it: the person is told that a new ranking can be had, and what went wrong when it is wanted.
+      if (!outdated()) learnFailed.value = true;
+    } finally {
+      if (thisRanking === lastRanking) loading.value = false;
     }
   }
 
-  function takeProgress(next: Progress): void {
-    const before = progress.value;
-    progress.value = next;
-    if (next.stage === "done") {
-      improve();
-      return;
-    }
-    const grown = before === null || next.coverage > before.coverage;
-    if (next.stage === "neighbors" && grown && Date.now() - rankedAt >= LIVE_REFRESH_MS) improve();
+  /** How many photos were ranked up to the wall's n-th, those that have left it included. */
+  function ranked(shown: number): number {
+    const last = photos.value[shown - 1];
+    if (last !== undefined) return rankedPhotos.value.indexOf(last) + 1;
+    return shown <= 0 ? 0 : rankedPhotos.value.length;
   }
 
   /** Shows a better ranking at once to somebody at the top of the page; further down, offers it. */
   function improve(): void {
     if (window.scrollY < window.innerHeight / 3 && actions.accepted === actionsRanked.value) void rank();
     else improvements.value++;
-  }
-
-  /** A picture did load, so what did not is to blame itself. */
-  function pictureLoaded(): void {
-    if (anyPicture) return;
-    anyPicture = true;
-    for (const photoId of suspects) leaveOut(photoId);
-    suspects.clear();
-  }
-
-  function pictureBroken(photo: Photo): void {
-    if (!navigator.onLine) return;
-    if (anyPicture) leaveOut(photo.photo_id);
-    else suspects.add(photo.photo_id);
-  }
-
-  function leaveOut(photoId: string): void {
-    if (brokenPhotos.value.has(photoId)) return;
-    brokenPhotos.value.add(photoId);
-    // Whoever looks at the wall can do nothing about a report that fails; the service verifies photos by itself, too.
-    api.reportBroken(photoId).catch(() => undefined);
   }
 
   return {
@@ -260,6 +238,7 @@ export const useWall = defineStore("wall", () => {
     close,
     rank,
     loadMore,
+    learn,
     pull,
     rankingOf,
     pictureLoaded,
@@ -269,4 +248,10 @@ export const useWall = defineStore("wall", () => {
 
 function asApiError(failure: unknown): api.ApiError {
   return failure instanceof api.ApiError ? failure : new api.ApiError(0, "unexpected", api.messageOf(failure));
+}
+
+/** The set as one thing to watch: to watch each of its ids takes longer than to look at all photos anew. */
+function asOne(ids: Set<string>): ReadonlySet<string> {
+  void ids.size;
+  return toRaw(ids);
 }

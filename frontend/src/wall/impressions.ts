@@ -1,7 +1,7 @@
 // What was really visible: a photo of which half or more stays on the screen for a second is told to the service, once
 // for each time that the wall is opened. Nobody is told when that fails; it is tried once more, with the next report.
 
-import { onBeforeUnmount, onMounted, onUpdated, type Ref } from "vue";
+import { onBeforeUnmount, onMounted, type Ref } from "vue";
 
 import { reportShown } from "../api/client";
 import { useWall, type Ranking } from "../stores/wall";
@@ -29,6 +29,9 @@ export function useImpressions(root: Readonly<Ref<HTMLElement | null>>): void {
   const seen = new Set<string>();
   const waiting: Sight[] = [];
   let nextReport: number | undefined;
+
+  /** Cards come and go as the wall is scrolled, without this component being drawn anew. */
+  const changes = new MutationObserver(observe);
 
   function observe(): void {
     // One that is observed already is not observed twice.
@@ -91,12 +94,13 @@ export function useImpressions(root: Readonly<Ref<HTMLElement | null>>): void {
     document.addEventListener("visibilitychange", pageShownOrHidden);
     window.addEventListener("pagehide", report);
     observe();
+    if (root.value !== null) changes.observe(root.value, { childList: true, subtree: true });
   });
-  onUpdated(observe);
   onBeforeUnmount(() => {
     document.removeEventListener("visibilitychange", pageShownOrHidden);
     window.removeEventListener("pagehide", report);
     observer.disconnect();
+    changes.disconnect();
     for (const clock of inView.values()) window.clearTimeout(clock);
     report();
     window.clearTimeout(nextReport);

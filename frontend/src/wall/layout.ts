@@ -24,11 +24,16 @@ export interface WallLayout {
   height: number;
 }
 
-/** Width ÷ height. Photos of unknown size count as 3:2; extreme panoramas are cropped. */
+/** Width ÷ height. Photos of unknown size count as 3:2. */
+export function naturalRatio(photo: Pick<Photo, "width" | "height" | "sizes">): number {
+  if (photo.width && photo.height) return photo.width / photo.height;
+  const known = Object.values(photo.sizes).find((size) => size.width && size.height);
+  return known?.width && known.height ? known.width / known.height : UNKNOWN_RATIO;
+}
+
+/** Width ÷ height on the wall, where extreme panoramas are cropped. */
 export function aspectRatio(photo: Pick<Photo, "width" | "height" | "sizes">): number {
-  const known = [photo, ...Object.values(photo.sizes)].find((size) => size.width && size.height);
-  if (!known?.width || !known.height) return UNKNOWN_RATIO;
-  return Math.min(Math.max(known.width / known.height, NARROWEST_RATIO), WIDEST_RATIO);
+  return Math.min(Math.max(naturalRatio(photo), NARROWEST_RATIO), WIDEST_RATIO);
 }
 
 /** Row height in CSS pixels for a wall of this width: a phone shows a landscape a row, a 4K screen about seven. */
@@ -47,6 +52,36 @@ export function layOut(ratios: number[], width: number, wholeRows: boolean): Wal
     targetRowHeight: rowHeight(width),
     showWidows: !wholeRows,
   });
-  const last = boxes.at(-1);
-  return { boxes, height: last ? last.top + last.height + CAPTION_HEIGHT : 0 };
+  return { boxes, height: bottomOf(boxes.at(-1)) };
+}
+
+/** A `layOut` that remembers: of a wall that grew, or changed far down, only the rows from there on are found anew. */
+export function rememberedLayOut(): typeof layOut {
+  let before: { ratios: number[]; width: number; layout: WallLayout } | undefined;
+
+  return (ratios, width, wholeRows) => {
+    const { boxes } = before !== undefined && before.width === width ? before.layout : { boxes: [] };
+    const changed = ratios.findIndex((ratio, place) => ratio !== before?.ratios[place]);
+    const same = Math.min(changed < 0 ? ratios.length : changed, boxes.length);
+    // Where a row ends depends on the photo behind it, so the row of the last one that is the same may change, too;
+    // and an unfinished row is as high as the row before.
+    const changing = rowStart(boxes, same - 1);
+    const kept = boxes.slice(0, rowStart(boxes, changing - 1));
+    const top = boxes[kept.length]?.top ?? 0;
+    const further = layOut(ratios.slice(kept.length), width, wholeRows);
+    const all = [...kept, ...further.boxes.map((box) => ({ ...box, top: box.top + top }))];
+    before = { ratios, width, layout: { boxes: all, height: bottomOf(all.at(-1)) } };
+    return before.layout;
+  };
+}
+
+/** The place of the first box in the row of the box at `place`. */
+function rowStart(boxes: Box[], place: number): number {
+  let start = Math.max(place, 0);
+  while (start > 0 && boxes[start - 1]?.top === boxes[start]?.top) start--;
+  return start;
+}
+
+function bottomOf(last: Box | undefined): number {
+  return last ? last.top + last.height + CAPTION_HEIGHT : 0;
 }

@@ -1,13 +1,19 @@
-// The width of an element as it is now: the wall is laid out anew whenever its room changes.
+// The room that an element has as it is now: what stands in it is laid out anew whenever that changes.
 
-import { onBeforeUnmount, onMounted, readonly, ref, type Ref } from "vue";
+import { computed, onBeforeUnmount, onMounted, readonly, ref, type Ref } from "vue";
 
-export function useWidth(element: Readonly<Ref<HTMLElement | null>>): Readonly<Ref<number>> {
-  const width = ref(0);
+export interface Room {
+  width: number;
+  height: number;
+}
+
+export function useRoom(element: Readonly<Ref<HTMLElement | null>>): Readonly<Ref<Room>> {
+  const room = ref<Room>({ width: 0, height: 0 });
   const observer = new ResizeObserver(measure);
 
   function measure(): void {
-    width.value = Math.floor(element.value?.getBoundingClientRect().width ?? 0);
+    const { width, height } = element.value?.getBoundingClientRect() ?? room.value;
+    room.value = { width: Math.floor(width), height: Math.floor(height) };
   }
 
   onMounted(() => {
@@ -15,5 +21,10 @@ export function useWidth(element: Readonly<Ref<HTMLElement | null>>): Readonly<R
     if (element.value !== null) observer.observe(element.value);
   });
   onBeforeUnmount(() => observer.disconnect());
-  return readonly(width);
+  return readonly(room);
+}
+
+export function useWidth(element: Readonly<Ref<HTMLElement | null>>): Readonly<Ref<number>> {
+  const room = useRoom(element);
+  return computed(() => room.value.width);
 }

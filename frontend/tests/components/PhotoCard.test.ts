@@ -20,6 +20,8 @@ async function card(changes: object = {}): Promise<VueWrapper> {
     own: true,
     because: "Because you faved",
     first: false,
+    place: 4,
+    total: -1,
     ...changes,
   };
   return (await mountAt("/", PhotoCard, props)).page;
@@ -60,6 +62,47 @@ describe("a photo", () => {
     expect(page.get(byTestId("photo-link")).text()).toContain("This picture can’t be shown right now.");
     expect(page.emitted("broken")).toHaveLength(1);
   });
+});
+
+describe("a click on the picture", () => {
+  it("opens it here", async () => {
+    const page = await card();
+    const click = new MouseEvent("click", { bubbles: true, cancelable: true });
+    page.get(byTestId("photo-link")).element.dispatchEvent(click);
+    expect(page.emitted("open")).toHaveLength(1);
+    expect(click.defaultPrevented).toBe(true);
+  });
+
+  it.each([{ ctrlKey: true }, { metaKey: true }, { shiftKey: true }, { button: 1 }])(
+    "that wants a tab of its own (%o) leads to Flickr",
+    async (how) => {
+      const page = await card();
+      const click = new MouseEvent("click", { bubbles: true, cancelable: true, ...how });
+      page.element.addEventListener("click", (heard: Event) => {
+        expect(heard.defaultPrevented).toBe(false);
+        heard.preventDefault();
+      });
+      page.get(byTestId("photo-link")).element.dispatchEvent(click);
+      expect(page.emitted("open")).toBeUndefined();
+      expect.assertions(2);
+    },
+  );
+});
+
+describe("the picture", () => {
+  it("fades in once it is there, and not again when the card comes back", async () => {
+    const changes = { photo: photo({ photo_id: "901" }) };
+    const page = await card(changes);
+    expect(page.get("img").classes()).not.toContain("there");
+    await page.get("img").trigger("load");
+    expect(page.get("img").classes()).toContain("there");
+    expect((await card(changes)).get("img").classes()).toContain("there");
+  });
+});
+
+it("tells a screen reader its place on the wall, of which only a part is in the page", async () => {
+  const page = await card({ place: 41, total: 90 });
+  expect(page.get("li").attributes()).toMatchObject({ "aria-posinset": "41", "aria-setsize": "90" });
 });
 
 describe("the tools", () => {

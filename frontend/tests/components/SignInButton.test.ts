@@ -29,6 +29,12 @@ it("comes back to the wall that it was clicked on", async () => {
   expect(service.callsOf("POST /session/login")[0]?.body).toEqual({ return_to: "/wall/1@N01" });
 });
 
+it("comes back to the account's page that it was clicked on", async () => {
+  service.on("POST /session/login", () => json({ authorize_url: "https://www.flickr.com/oauth" }));
+  await clickAt("/account");
+  expect(service.callsOf("POST /session/login")[0]?.body).toEqual({ return_to: "/account" });
+});
+
 it("leads to one's own wall from anywhere else", async () => {
   service.on("POST /session/login", () => json({ authorize_url: "https://www.flickr.com/oauth" }));
   await clickAt("/");

@@ -29,7 +29,7 @@ function error(): string {
 }
 
 it("leads to the wall of whoever was found", async () => {
-  service.on("GET /users/lookup", () => json({ ...person(), path_alias: "anna" }));
+  service.on("GET /users/lookup", () => json({ ...person(), path_alias: "anna", has_favorites: true }));
   await submit("  flickr.com/photos/anna ");
   expect(service.calls[0]?.query.get("q")).toBe("flickr.com/photos/anna");
   expect(router.currentRoute.value).toMatchObject({ name: "wall", params: { userId: ANNA } });
@@ -42,12 +42,29 @@ it("asks for words before it asks the service", async () => {
 });
 
 it("says whom Flickr does not know, and puts the keyboard back into the field", async () => {
-  service.on("GET /users/lookup", () => refusal(404, "not_found", "no such user"));
+  service.on("GET /users/lookup", () => refusal(404, "not_found", "Flickr knows nobody called “nobody”", "q"));
   await submit("nobody");
-  expect(error()).toBe("Flickr knows nobody called “nobody”.");
+  expect(error()).toBe("Flickr knows nobody called “nobody”");
   expect(document.activeElement).toBe(page.get(byTestId("start-field")).element);
   expect(page.get(byTestId("start-field")).attributes("aria-invalid")).toBe("true");
   expect(router.currentRoute.value.name).toBe("start");
+});
+
+it("says of whom no favorites can be seen, and leads on for all that", async () => {
+  service.on("GET /users/lookup", () => json({ ...person(), path_alias: null, has_favorites: false }));
+  await submit("anna");
+  const told = page.get(byTestId("start-unseen"));
+  expect(told.text()).toContain("Flickr shows no favorites of Anna: there are none yet, or they are private.");
+  expect(router.currentRoute.value.name).toBe("start");
+  await told.get("a").trigger("click");
+  await flushPromises();
+  expect(router.currentRoute.value).toMatchObject({ name: "wall", params: { userId: ANNA } });
+});
+
+it("says to wait who looks people up too often", async () => {
+  service.on("GET /users/lookup", () => refusal(429, "too_often", "Try again in 20 s."));
+  await submit("anna");
+  expect(error()).toBe("Try again in 20 s.");
 });
 
 it("says what is wrong in the service's own words", async () => {

@@ -177,3 +177,43 @@ it("a session that has ended is found out, and signing in is offered", async () 
   expect(service.callsOf("POST /session/login")[0]?.body).toEqual({ return_to: window.location.pathname });
   expect(goTo).toHaveBeenCalledWith("https://flickr.example.org/");
 });
+
+describe("undoing", () => {
+  it("takes back what was done last, and then what was done before it", async () => {
+    await actions.setFaved(photo(), true);
+    await actions.dismissPhoto(photo());
+    expect(actions.undoLast()).toBe("1");
+    expect(actions.undoLast()).toBe("1");
+    await flushPromises();
+    expect(service.routes()).toEqual([FAVE, DISMISS, UNDISMISS, UNFAVE]);
+    expect(actions.faved.has("1")).toBe(false);
+    expect(actions.dismissedPhotos.has("1")).toBe(false);
+  });
+
+  it("closes the notice that offered it, and what the notice took back is not taken back again", async () => {
+    await actions.dismissPhoto(photo());
+    actions.undoLast();
+    await flushPromises();
+    expect(notices.notices).toEqual([]);
+    await actions.dismissPhoto(photo());
+    await press("undo");
+    expect(actions.undoLast()).toBeNull();
+    expect(notices.announcement).toBe("There is nothing to take back.");
+  });
+
+  it("passes over what was refused", async () => {
+    await actions.setFaved(photo(), true);
+    service.on(DISMISS, unreachable);
+    await actions.dismissPhoto(photo());
+    actions.undoLast();
+    await flushPromises();
+    expect(service.routes()).toEqual([FAVE, DISMISS, UNFAVE]);
+  });
+
+  it("brings a person's photos back, which are not one photo", async () => {
+    await actions.dismissPerson({ user_id: BEN, name: "Ben" });
+    expect(actions.undoLast()).toBeNull();
+    await flushPromises();
+    expect(actions.dismissedPeople.has(BEN)).toBe(false);
+  });
+});

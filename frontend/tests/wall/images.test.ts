@@ -1,8 +1,8 @@
 // Which file of a photo is offered, and where its photographer is found.
 
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { altText, personPage, sourceSet } from "../../src/wall/images";
+import { altText, fit, groundHue, personPage, sourceSet } from "../../src/wall/images";
 import { BEN, photo } from "../examples";
 
 function size(url: string, width: number | null): { url: string; width: number | null; height: number | null } {
@@ -31,4 +31,29 @@ it("finds a person on the Flickr that the photo is on", () => {
 it("describes a photo by its title, or by whose it is", () => {
   expect(altText(photo({ title: "Fog" }))).toBe("Fog");
   expect(altText(photo({ title: "", owner_name: "Ben" }))).toBe("Untitled photo by Ben");
+});
+
+describe("the largest picture that fits", () => {
+  const room = { width: 1_000, height: 600 };
+  const size = (width: number, height: number) => ({ url: "b.jpg", width, height });
+
+  it.each([
+    ["a landscape, by its width", size(3_000, 1_500), { width: 1_000, height: 500 }],
+    ["a portrait, by its height", size(1_000, 2_000), { width: 300, height: 600 }],
+    ["a small one, at most twice its size", size(320, 160), { width: 640, height: 320 }],
+    ["a panorama, uncropped", size(8_000, 800), { width: 1_000, height: 100 }],
+  ])("is, for %s", (_what, b, expected) => {
+    expect(fit(photo({ width: 1, height: 1, sizes: { b } }), room)).toEqual(expected);
+  });
+
+  it("goes by the photo's own size when no file's is known", () => {
+    expect(fit(photo({ width: 400, height: 400, sizes: {} }), room)).toEqual({ width: 600, height: 600 });
+  });
+});
+
+it("the ground where a picture will be has a color of its own, always the same", () => {
+  const hues = Array.from({ length: 100 }, (_, id) => groundHue(String(52_000_000_000 + id)));
+  expect(hues.every((hue) => Number.isInteger(hue) && hue >= 0 && hue < 360)).toBe(true);
+  expect(new Set(hues).size).toBeGreaterThan(50);
+  expect(groundHue("52000000000")).toBe(hues[0]);
 });

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 
-import { aspectRatio, CAPTION_HEIGHT, layOut, rowHeight, type Box } from "../../src/wall/layout";
+import { aspectRatio, CAPTION_HEIGHT, layOut, rememberedLayOut, rowHeight, type Box } from "../../src/wall/layout";
 import { photo } from "../examples";
 
 const PHONE = 360;
@@ -29,6 +29,12 @@ const walls = Array.from({ length: 60 }, (_, seed) => {
 function rowsOf(boxes: Box[]): Box[][] {
   const tops = [...new Set(boxes.map((box) => box.top))];
   return tops.map((top) => boxes.filter((box) => box.top === top));
+}
+
+/** How far apart their edges are, at most. */
+function distance(one: Box, other: Box | undefined): number {
+  const sides = ["left", "top", "width", "height"] as const;
+  return other ? Math.max(...sides.map((side) => Math.abs(one[side] - other[side]))) : Infinity;
 }
 
 function right(box: Box | undefined): number {
@@ -83,6 +89,25 @@ describe("whatever the photos and the width, the layout", () => {
       for (const row of rowsOf(whole.boxes)) expect(right(row.at(-1)), name).toBeCloseTo(width, 3);
     }
   });
+});
+
+it("a wall that grows, changes, or gets other room is laid out as if it had always been so", () => {
+  for (const [seed, { name, width, ratios }] of walls.entries()) {
+    const random = randomNumbers(1_000 + seed);
+    const remembered = rememberedLayOut();
+    let now = ratios;
+    for (let change = 0; change < 8; change++) {
+      const place = Math.floor(random() * (now.length + 1));
+      const others = walls[Math.floor(random() * walls.length)]?.ratios ?? [];
+      now = [...now.slice(0, place), ...others.slice(0, Math.floor(random() * 40)), ...now.slice(place + 1)];
+      const [room, whole] = [random() < 0.8 ? width : width + 100, random() < 0.5];
+      const [found, expected] = [remembered(now, room, whole), layOut(now, room, whole)];
+      expect(found.boxes.length, name).toBe(expected.boxes.length);
+      expect(found.height, name).toBeCloseTo(expected.height, 3);
+      const apart = expected.boxes.map((box, index) => distance(box, found.boxes[index]));
+      expect(Math.max(0, ...apart), name).toBeLessThan(0.001);
+    }
+  }
 });
 
 describe("the layout", () => {

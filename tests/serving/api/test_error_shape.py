@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,17 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from features import errors as features_errors
-from features.database import accounts, metadata
+from features.database import metadata
 from features.errors import InvalidInputError, PhotoRecommenderError
 from pipelines.flickr import answers as flickr_answers
 from serving import errors as serving_errors
 from serving.accounts import signin
-from serving.accounts.sessions import open_session
 from serving.api.app import answer_of
-from tests.serving.conftest import Browser, application_routes
+from tests.serving.conftest import USER, Browser, application_routes
 
 ROUTES = [(method, path) for method, path in application_routes() if method != "HEAD"]
-USER = "12@N01"
 INTERNAL = {
     "error": {
         "code": "internal",
@@ -30,15 +27,6 @@ INTERNAL = {
         "field": None,
     }
 }
-
-
-@pytest.fixture
-def signed_in(browser: Browser, engine: sa.Engine) -> Browser:
-    """A browser in which somebody has signed in."""
-    with engine.begin() as connection:
-        connection.execute(sa.insert(accounts).values(user_id=USER, name="Ansel", created_at=datetime.now(UTC)))
-    browser.cookie, _ = open_session(engine, user_id=USER)
-    return browser
 
 
 def send(browser: Browser, method: str, path: str, **options: Any) -> httpx.Response:
@@ -140,6 +128,7 @@ def test_a_malformed_body_is_refused(browser: Browser, body: bytes, status: int,
 
 WITHOUT_DATABASE = {
     *("/api/openapi.json", "/api/no/such/thing", "/docs", "/docs/start.js", "/api/users/lookup", "/api/sandbox/people"),
+    "/api/groups",
     "/metrics",  # says so of each part
 }
 

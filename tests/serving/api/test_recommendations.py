@@ -42,6 +42,7 @@ def test_the_answer_has_exactly_the_fields_of_the_design(browser: Browser) -> No
     assert set(answer) == {
         *("user_id", "user", "strategy", "degraded", "coverage", "model_version", "variant", "generated_at"),
         *("next_cursor", "photos", "people", "reason_photos", "reason_people"),
+        *("unlearned", "unlearned_photos"),
     }
     assert set(answer["photos"][0]) == {
         *("photo_id", "owner_id", "owner_name", "title", "image_url", "sizes", "width", "height", "page_url"),

@@ -12,6 +12,8 @@ import pytest
 
 from features.builds import Build, Builds, new_version
 from features.settings import Settings
+from pipelines.budget.windows import Purpose, open_budget
+from pipelines.operation.presence import present
 from pipelines.queue.requests import Kind, Priority, PullRequest
 from serving.champion.watch import ChampionWatch
 from serving.runtime import Runtime
@@ -22,12 +24,25 @@ def test_a_service_with_nothing_yet_says_so(runtime: Runtime, settings: Settings
     watch = ChampionWatch(settings, Registry().find, lambda _: world.popular)
     watch.refresh()
     answer = client_of(replace(runtime, watch=watch)).get("/api/status")
+    share = {"spent": 0, "limit": 3600, "left": 3600}
     assert answer.json() == {
         "model": None,
         "challenger": None,
         "model_error": None,
         "features": {"version": None, "built_at": None},
         "queue": {"waiting": 0, "leased": 0, "dead": 0},
+        "budget": {
+            "calls_per_hour": 3600,
+            "spent": 0,
+            "paused_seconds": 0.0,
+            "shares": {
+                "person": share,
+                "refresh": share | {"limit": 2880, "left": 2880},
+                "anonymous": share | {"limit": 360, "left": 360},
+            },
+        },
+        "workers": {"worker": 0, "scheduler": 0},
+        "details": None,
     }
 
 
@@ -51,6 +66,8 @@ def test_the_model_that_is_served_is_named(browser: Browser, runtime: Runtime) -
     assert status["model"]["photos"] == len(PHOTOS)
     assert status["model"]["retrieval"] == "exact"
     assert datetime.fromisoformat(status["model"]["loaded_at"]) == champion.loaded_at
+    assert status["model"]["trained_at"].startswith(champion.bundle.manifest["created_at"][:19])
+    assert datetime.fromisoformat(status["model"]["data_until"]).timestamp() == champion.bundle.manifest["data_until"]
     assert status["model_error"] is None
 
 
@@ -67,7 +84,42 @@ def test_why_a_newer_model_is_not_served_is_told(
     watch.refresh()
     status = client_of(replace(runtime, watch=watch)).get("/api/status").json()
     assert status["model"]["version"] == "1"
-    assert "gram.npy" in status["model_error"]
+    assert "could not be loaded" in status["model_error"]
+    assert "gram.npy" not in str(status)
+    shown = replace(runtime, watch=watch, settings=settings.model_copy(update={"status_details": True}))
+    assert "gram.npy" in client_of(shown).get("/api/status").json()["model_error"]
+
+
+def test_operators_may_have_dead_letters_and_pauses_told_without_whose_they_are(
+    runtime: Runtime, settings: Settings
+) -> None:
+    request = PullRequest(user_id="77@N01", kind=Kind.FAVORITES, reason="due", priority=Priority.REFRESH)
+    runtime.queue.put([request])
+    (message,) = runtime.queue.receive(1, 0.0)
+    runtime.queue.bury(message, "Flickr refuses it")
+    open_budget(settings).pause(60)
+    shown = replace(runtime, settings=settings.model_copy(update={"status_details": True}))
+    status = client_of(shown).get("/api/status").json()
+    assert [letter["reason"] for letter in status["details"]["dead_letters"]] == ["Flickr refuses it"]
+    assert status["details"]["paused_because"] == "Flickr asked to wait"
+    assert 50 < status["budget"]["paused_seconds"] <= 60
+    assert "77@N01" not in str(status)
+
+
+def test_workers_at_work_and_calls_spent_are_counted(browser: Browser, runtime: Runtime, settings: Settings) -> None:
+    open_budget(settings).take(Purpose.ANONYMOUS, "flickr.people.getInfo")
+    with present(runtime.engine, "worker"), present(runtime.engine, "scheduler"):
+        status = browser.get("/api/status").json()
+    assert status["workers"] == {"worker": 1, "scheduler": 1}
+    assert (status["budget"]["spent"], status["budget"]["shares"]["anonymous"]["left"]) == (1, 359)
+
+
+def test_a_budget_that_can_not_be_read_is_left_out(
+    runtime: Runtime, settings: Settings, free_port: Callable[[], int]
+) -> None:
+    nowhere = settings.model_copy(update={"budget_url": f"redis://127.0.0.1:{free_port()}/0"})
+    answer = client_of(replace(runtime, settings=nowhere)).get("/api/status")
+    assert (answer.status_code, answer.json()["budget"]) == (200, None)
 
 
 def test_the_build_of_the_features_is_told(browser: Browser, settings: Settings) -> None:

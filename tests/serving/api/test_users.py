@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,7 @@ def test_a_user_is_found_by_nsid_name_and_address(visitor: Browser, sandbox: San
             "name": name,
             "path_alias": profile.get("path_alias") or None,
             "avatar_url": f"{sandbox.url}/avatars/{user_id}.svg",
+            "has_favorites": True,
         }
 
 
@@ -77,6 +78,40 @@ def test_for_a_person_who_waits_flickr_is_asked_twice_at_most(
     browser = Browser(client_of(replace(flickr_runtime, settings=patient)))
     sandbox.faults({"kind": "bad_gateway", "times": failures})
     assert browser.get("/api/users/lookup", params={"q": sandbox.people[0]}).status_code == status
+
+
+@pytest.fixture
+def gone(sandbox: Sandbox) -> Iterator[Callable[..., None]]:
+    """A function that lets photos and people vanish from Flickr; all are back in the end."""
+
+    def put(**what: list[str]) -> None:
+        httpx.put(f"{sandbox.url}/sandbox/gone", json=what).raise_for_status()
+
+    yield put
+    put()
+
+
+def test_somebody_whose_favorites_nobody_can_see_is_found_and_it_is_said(
+    visitor: Browser, sandbox: Sandbox, gone: Callable[..., None]
+) -> None:
+    user_id = sandbox.people[2]
+    gone(private=sandbox.favorites(user_id))
+    answer = visitor.get("/api/users/lookup", params={"q": user_id})
+    assert (answer.status_code, answer.json()["has_favorites"]) == (200, False)
+
+
+def test_somebody_who_is_unknown_is_told_with_an_example(visitor: Browser) -> None:
+    error = visitor.get("/api/users/lookup", params={"q": "nobody"}).json()["error"]
+    assert "knows nobody called “nobody”" in error["message"]
+    assert "https://www.flickr.com/photos/12037949754@N01/" in error["message"]
+    assert error["field"] == "q"
+
+
+def test_somebody_who_was_erased_here_is_not_found(visitor: Browser, flickr_runtime: Runtime, sandbox: Sandbox) -> None:
+    flickr_runtime.suppression.suppress(sandbox.people[3])
+    answer = visitor.get("/api/users/lookup", params={"q": sandbox.people[3]})
+    assert refusal(answer) == (404, "not_found", "q")
+    assert "asked not to be here" in answer.json()["error"]["message"]
 
 
 # Pull

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from features.database import accounts, actions, oauth_requests, pull_asked, pull_progress, pull_requests, sessions
+from features.database import actions, oauth_requests, pull_asked, pull_progress, pull_requests, sessions
 from features.settings import Settings
 from serving.accounts.sessions import open_session
 from serving.runtime import Runtime
 from serving.web.door import MAX_BODY, Door
 from serving.web.security import SAFE_METHODS, SecurityHeaders, headers_of
-from tests.serving.conftest import Browser, application_of, application_routes
+from tests.serving.conftest import USER, Browser, application_of, application_routes
 
 CHANGES = [(method, path) for method, path in application_routes() if method not in SAFE_METHODS]
 READS = sorted({path for method, path in application_routes() if method == "GET"})
-USER = "12@N01"
 
 every_change = pytest.mark.parametrize(("method", "path"), CHANGES)
-
-
-@pytest.fixture
-def signed_in(browser: Browser, engine: sa.Engine) -> Browser:
-    """A browser in which somebody has signed in."""
-    with engine.begin() as connection:
-        connection.execute(sa.insert(accounts).values(user_id=USER, name="Ansel", created_at=datetime.now(UTC)))
-    browser.cookie, _ = open_session(engine, user_id=USER)
-    return browser
 
 
 def nothing_was_done(engine: sa.Engine) -> bool:
@@ -208,6 +197,15 @@ def test_scripts_and_styles_come_from_here_alone_and_nobody_may_frame_the_page(s
     assert {policy[name] for name in ("script-src", "style-src", "connect-src", "form-action")} == {"'self'"}
     assert {policy[name] for name in ("frame-ancestors", "base-uri")} == {"'none'"}
     assert "unsafe" not in headers_of(settings)["Content-Security-Policy"]
+
+
+def test_a_script_of_analytics_may_load_and_report_and_nothing_else_changes(settings: Settings) -> None:
+    def policy(settings: Settings) -> dict[str, str]:
+        return dict(part.split(" ", 1) for part in headers_of(settings)["Content-Security-Policy"].split("; "))
+
+    named = settings.model_copy(update={"analytics_script": "https://analytics.example:8443/s.js?site=1"})
+    allowed = "'self' https://analytics.example:8443"
+    assert policy(named) == policy(settings) | {"script-src": allowed, "connect-src": allowed}
 
 
 def test_pictures_may_come_from_flickr_and_in_the_demo_from_the_sandbox(settings: Settings) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from features.errors import ConfigurationError
+from features.settings import get_settings
 from serving.api.app import create_app
 from serving.web.site import Site, SiteMount
 
@@ -113,3 +116,43 @@ def test_a_site_that_is_built_while_the_service_runs_is_served(tmp_path: Path) -
     folder.mkdir()
     (folder / "index.html").write_text(PAGE)
     assert client.get("/").text == PAGE
+
+
+@pytest.mark.parametrize("path", ["/", "/index.html", "/wall/12037949754@N01"])
+def test_a_script_of_analytics_is_named_in_the_page_and_nothing_is_inline(
+    folder: Path, environment: Callable[..., None], path: str
+) -> None:
+    (folder / "index.html").write_text("<head><title>wall</title></head>")
+    environment(analytics_script="https://analytics.example/s.js?site=1&v=2")
+    answer = client_with(folder).get(path)
+    tag = '<script src="https://analytics.example/s.js?site=1&amp;v=2" async></script>'
+    assert answer.text == f"<head><title>wall</title>{tag}</head>"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Content-Type"].startswith("text/html")
+
+
+def test_without_one_the_page_is_as_it_was_built(folder: Path, environment: Callable[..., None]) -> None:
+    environment()
+    assert client_with(folder).get("/").text == PAGE
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://analytics.example/s.js",
+        "//analytics.example/s.js",
+        "javascript:alert(1)",
+        "https://*.example/s.js",
+        "https://a.example/s.js; script-src *",
+        'https://a.example/s.js"><script>',
+        "https://user@a.example/s.js",
+        "https://a.example:port/s.js",
+        "https:///s.js",
+        "https://a.example/s.js 'unsafe-inline'",
+        "s.js",
+    ],
+)
+def test_what_is_no_address_of_a_script_is_refused_with_an_example(environment: Callable[..., None], url: str) -> None:
+    environment(analytics_script=url)
+    with pytest.raises(ConfigurationError, match=r"ANALYTICS_SCRIPT.*must be the address of one script, like https://"):
+        get_settings()
