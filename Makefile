@@ -73,7 +73,7 @@ lint: setup ## style, types, import layers
 
 test: packages setup site lint ## everything that must hold; at most 20 minutes on 2 cores
 	cd frontend && npm test --silent
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 stack-test: packages setup site ## the long version of what `make test` does in short: more kills, every combination of backends
 	DEMO_KILLS=10 PULL_KILLS=100 PULL_MATRIX=full $(VENV)/bin/python -m pytest -v tests/stack tests/end_to_end/test_kill.py $(ARGS)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "frontend/package-lock.json"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-run.lock", "docker/mlflow.lock", "frontend/package-lock.json"])
 def test_a_lock_names_no_address(name: str) -> None:
     assert re.findall(r"\w+://[^\s\"]+", (ROOT / name).read_text(encoding="utf-8")) == []
 

@@ -137,7 +137,7 @@ def test_signed_in_one_faves_dismisses_and_undoes(demo: Any, page: Page) -> None
 def test_what_can_not_be_found_is_said_beside_the_field(demo: Any, page: Page) -> None:
     for text, words in (
         ("nobody of this name", "knows nobody"),
-        ("https://example.com/photos/me/", "no Flickr user's address"),
+        ("https://example.com/photos/me/", "is no address at Flickr"),
         ("", "Enter a Flickr address"),
     ):
         page.get_by_test_id("start-field").fill(text)

@@ -57,7 +57,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", "site")
     for package in ("features", "training", "pipelines", "serving", "tests"):
         shutil.copytree(REPOSITORY / package, tree / package, ignore=ignored)
-    for name in ("bentofile.yaml", "pyproject.toml", "requirements.lock", "README.md", "photo_recommender.py"):
+    for name in ("bentofile.yaml", "pyproject.toml", "requirements-run.lock", "README.md", "photo_recommender.py"):
         shutil.copy(REPOSITORY / name, tree)
     for path in (".env", "var/token.key", "var/photo_recommender.db", "frontend/.env.local"):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)

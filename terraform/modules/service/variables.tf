@@ -242,7 +242,7 @@ variable "stop_timeout_seconds" {
 variable "writable_paths" {
   description = "Folders that the process may write. The image must declare each a VOLUME that its user owns: Fargate takes owner and mode from there."
   type        = list(string)
-  default     = ["/tmp", "/var/lib/photo-recommender"]
+  default     = ["/tmp"]
 }
 
 variable "discovery_namespace_id" {

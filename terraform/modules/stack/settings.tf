@@ -17,6 +17,7 @@ locals {
     PHOTO_RECOMMENDER_PUBLIC_URL       = module.edge.site_url
     PHOTO_RECOMMENDER_HOST             = "0.0.0.0"
     PHOTO_RECOMMENDER_LOG_FORMAT       = "json"
+    PHOTO_RECOMMENDER_TRUSTED_PROXIES  = module.network.vpc_cidr
     # A task of its own trains, by the clock: a training needs more memory than planning does.
     PHOTO_RECOMMENDER_RETRAIN_CHECK_HOURS = "0"
     # ECS takes a task out of the load balancer before it stops it; some requests are under way even then.

@@ -53,7 +53,6 @@ module "service" {
   subnets            = module.cluster.worker_subnet_ids
   assign_public_ip   = module.cluster.worker_assign_public_ip
   security_group_ids = [module.cluster.task_security_group_ids["service"]]
-  writable_paths     = ["/tmp"]
   target_group_arn   = module.edge.target_group_arn
   metrics            = local.metrics.service
 
@@ -91,7 +90,6 @@ module "worker" {
   subnets            = module.cluster.worker_subnet_ids
   assign_public_ip   = module.cluster.worker_assign_public_ip
   security_group_ids = [module.cluster.task_security_group_ids["worker"]]
-  writable_paths     = ["/tmp"]
   spot_share         = var.sizes.worker.spot_share
   metrics            = local.metrics.worker
 
@@ -127,7 +125,6 @@ module "schedule" {
   subnets            = module.cluster.worker_subnet_ids
   assign_public_ip   = module.cluster.worker_assign_public_ip
   security_group_ids = [module.cluster.task_security_group_ids["worker"]]
-  writable_paths     = ["/tmp"]
   desired_count      = var.sizes.schedule.count # one is active, others stand by
   metrics            = local.metrics.schedule
   health_check       = local.metrics_health
@@ -161,7 +158,6 @@ module "mlflow" {
   subnets                = module.cluster.worker_subnet_ids
   assign_public_ip       = module.cluster.worker_assign_public_ip
   security_group_ids     = [module.cluster.task_security_group_ids["mlflow"]]
-  writable_paths         = ["/tmp"]
   discovery_namespace_id = module.cluster.namespace_id
 
   environment = merge(local.environment, {
@@ -196,7 +192,6 @@ module "job" {
   subnets            = module.cluster.worker_subnet_ids
   assign_public_ip   = module.cluster.worker_assign_public_ip
   security_group_ids = [module.cluster.task_security_group_ids["worker"]]
-  writable_paths     = ["/tmp"]
   schedule           = each.value.schedule
 }
 
@@ -222,6 +217,5 @@ module "create_databases" {
   log_group_name     = module.cluster.log_group_names["mlflow"]
   subnets            = module.cluster.worker_subnet_ids
   security_group_ids = [module.cluster.task_security_group_ids["worker"]]
-  writable_paths     = ["/tmp"]
   desired_count      = 0
 }

@@ -161,10 +161,10 @@ def test_a_worker_that_ends_early_does_not_leave_one_waiting(
 @pytest.mark.parametrize(
     ("user", "status", "words"),
     [
-        ("1@N00", 3, "User not found"),
+        ("1@N00", 3, "knows no user with the ID 1@N00"),
         ("nobody of that name", 3, "nobody of that name"),
-        ("https://example.com/photos/somebody/", 2, "is no Flickr user's address"),
-        ("https://www.flickr.com/explore", 2, "is no Flickr user's address"),
+        ("https://example.com/photos/somebody/", 2, "is no address at Flickr"),
+        ("https://www.flickr.com/explore", 2, "but no person's"),
         ("", 2, "names no Flickr user"),
     ],
 )

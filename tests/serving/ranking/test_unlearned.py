@@ -14,7 +14,7 @@ from tests.serving.conftest import EPOCH, World, card_of, of_style, state_of
 Make = Callable[..., Recommender]
 USER = "1@N77"
 KNOWN = of_style(1, 10)
-NEW = [str(7_000_000 + number) for number in range(9)]
+NEW = [str(7_700_000 + number) for number in range(9)]
 
 
 @pytest.fixture
