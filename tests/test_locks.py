@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-run.lock", "docker/mlflow.lock", "frontend/package-lock.json"])
+LOCKS = ("requirements.lock", "requirements-run.lock", "docker/mlflow.lock", "frontend/package-lock.json")
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_names_no_address(name: str) -> None:
     assert re.findall(r"\w+://[^\s\"]+", (ROOT / name).read_text(encoding="utf-8")) == []
 
